@@ -1,0 +1,34 @@
+# Two commands matter: `make demo` and `make test`. Each sets up .venv from nothing but Python 3.11 and make.
+PY ?= python3
+BIN := .venv/bin
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test lint serve bench
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: .venv/.ok ## install into .venv, at the versions of constraints.txt
+
+demo: .venv/.ok ## the whole chain on real pictures, to runs/demo/report.html (up to 20 minutes on two cores)
+	$(BIN)/seedbed demo
+
+test: .venv/.ok ## every test (ARGS="-k name" for some of them)
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: .venv/.ok ## style, types and the laws of the house
+	$(BIN)/ruff check .
+	$(BIN)/pyright
+	$(BIN)/lint-imports
+
+serve: .venv/.ok ## answer requests on http://127.0.0.1:8000 with the best generator there is
+	$(BIN)/seedbed serve
+
+bench: .venv/.ok ## quick speed measurements beside peers (ARGS="NAME --json FILE")
+	$(BIN)/seedbed bench $(or $(ARGS),all --quick)
+
+.venv/.ok: pyproject.toml constraints.txt
+	@$(PY) -c 'import sys; sys.exit(sys.version_info < (3, 11) or sys.version_info >= (3, 13))' || \
+		{ echo "Python 3.11 or 3.12 needed, $(PY) is $$($(PY) --version); give one with make PY=python3.11"; exit 2; }
+	$(PY) -m venv .venv
+	$(BIN)/pip install -q -e '.[dev]' -c constraints.txt
+	@touch $@
