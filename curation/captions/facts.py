@@ -1,0 +1,219 @@
+"""Captions from structured facts: short, medium and long, in English and Chinese.
+
+The facts are what a source states and what an edit did, so captions are true by construction; no model writes them. Levels
+follow `curation.tables.CAPTION_LEVELS`: the short one is a phrase with everything that tells this picture from its edited
+siblings (style first), the medium one a sentence, the long one adds the kind of thing, what marks the style, and the background.
+
+A text that already is a sentence (a user's own caption) is kept as it is and only extended.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from curation.captions import english
+from curation.captions.vocabulary import COLOURS_ZH, KINDS, STYLES, Words, tone_zh, without_tone
+
+CAPTION_VERSION: str = hashlib.sha256(
+    b"".join(Path(__file__).with_name(name).read_bytes() for name in ("facts.py", "english.py", "vocabulary.py"))
+).hexdigest()[:12]
+"""Digest of the code that writes captions; rows captioned under another one are to be captioned again."""
+
+
+class Facts(NamedTuple):
+    """What is known of one picture. Empty strings: not known, or none."""
+
+    name_en: str
+    """What is shown, without its skin tone."""
+    name_zh: str
+    style: str
+    category: str
+    subcategory: str
+    tone: str
+    gender: str
+    colour: str
+    background: str = "white"
+    """Colour word of the background."""
+    mirrored: bool = False
+    """Flipped from left to right."""
+    layout: str = ""
+    """How `parts` lie: "left_right" or "above_below", "" for a single picture."""
+    parts: tuple["Facts", ...] = ()
+    """The two pictures pasted together; then the fields about a single thing are empty."""
+
+
+def facts_of(row: Mapping[str, object]) -> Facts:
+    """Facts of one row of ``images``, composed rows included (their derivation says all that is needed).
+
+    Args:
+        row: at least text_en, text_zh, style, category, subcategory, tone, gender, colour and derivation.
+    """
+    tone = str(row["tone"])
+    name = without_tone(Words(str(row["text_en"]), str(row["text_zh"])), tone)
+    plain = Facts(
+        name.en.strip(), name.zh.strip(), str(row["style"]), str(row["category"]), str(row["subcategory"]),
+        tone, str(row["gender"]), str(row["colour"]),
+    )  # fmt: skip
+    derivation = str(row["derivation"])
+    return derived(plain, derivation) if derivation else plain
+
+
+def derived(plain: Facts, derivation: str) -> Facts:
+    """Facts after the operation that `derivation` (JSON, see `curation.edits.composing`) describes."""
+    operation = json.loads(derivation)
+    match operation["op"]:
+        case "background":
+            return plain._replace(background=operation["colour"])
+        case "mirror":
+            return plain._replace(mirrored=True)
+        case "paste":
+            parts = tuple(Facts(**part) for part in operation["parts"])
+            return plain._replace(layout=operation["layout"], parts=parts)
+        case unknown:
+            raise ValueError(
+                f"derivation has operation {unknown!r}, expected background, mirror or paste; compose the pairs again"
+            )
+
+
+def stated(facts: Facts) -> dict[str, str]:
+    """The facts a source states, as they are written into a paste's derivation; `derived` reads them back."""
+    return {name: value for name, value in facts._asdict().items() if name not in ("background", "mirrored", "layout", "parts")}
+
+
+def captions_en(facts: Facts) -> tuple[str, str, str]:
+    """Short, medium and long caption in English; three empty strings without a name."""
+    if facts.parts:
+        return _pasted_en(facts)
+    if not facts.name_en:
+        return ("", "", "")
+    if english.is_sentence(facts.name_en):
+        return _extended_en(facts)
+    on = "" if facts.background == "white" else f" {_background_en(facts)}"
+    style = f" in {facts.style} style" if facts.style else ""
+    thing = english.capitalised(english.indefinite(thing_en(facts), adjective="mirrored" if facts.mirrored else ""))
+    kind = _kind_en(facts)
+    mark = f" {STYLES[facts.style].mark_en}" if facts.style in STYLES else ""
+    aside = f", {kind}," if kind else ""
+    drawn = f" drawn{style}{mark}" if style else ""
+    comma = "," if mark or (kind and style) else ""
+    return (
+        f"{subject_en(facts)}{on}",
+        f"{thing}{style}{on}.",
+        f"{thing}{aside}{drawn}{comma} {_background_en(facts)}.",
+    )
+
+
+def captions_zh(facts: Facts) -> tuple[str, str, str]:
+    """Short, medium and long caption in Chinese; three empty strings without a Chinese name."""
+    if facts.parts:
+        return _pasted_zh(facts)
+    if not facts.name_zh:
+        return ("", "", "")
+    if english.is_sentence(facts.name_en):
+        return _extended_zh(facts)
+    subject = subject_zh(facts)
+    on = "" if facts.background == "white" else f"，{_background_zh(facts)}"
+    kind = KINDS.get(facts.subcategory)
+    belongs = f"，属于{kind.zh}" if kind and kind.zh not in facts.name_zh else ""
+    mark = f"，{STYLES[facts.style].mark_zh}" if facts.style in STYLES else ""
+    return (f"{subject}{on}", f"一幅{subject}图画{on}。", f"一幅{subject}图画{belongs}{mark}，{_background_zh(facts)}。")
+
+
+def subject_en(facts: Facts) -> str:
+    """The thing with its style, without article: "flat red apple", "mirrored outlined dog"."""
+    adjectives = " ".join(word for word in ("mirrored" if facts.mirrored else "", facts.style) if word)
+    return f"{adjectives} {thing_en(facts)}".strip()
+
+
+def thing_en(facts: Facts) -> str:
+    """The thing without style or article, with colour and skin tone where its name does not say them."""
+    colour = f"{facts.colour} " if facts.colour and facts.colour not in facts.name_en else ""
+    if not facts.tone:
+        return f"{colour}{facts.name_en}"
+    joint = " and " if " with " in facts.name_en and " facing " not in facts.name_en else " with "
+    tones = f"{facts.tone} skin tones" if " and " in facts.tone else f"{english.indefinite(facts.tone + ' skin tone')}"
+    return f"{colour}{facts.name_en}{joint}{tones}"
+
+
+def subject_zh(facts: Facts) -> str:
+    """The thing with its style in Chinese: "扁平风格的红苹果"."""
+    style = f"{_style_zh(facts.style)}风格的" if facts.style else ""
+    tone = f"（{tone_zh(facts.tone)}）" if facts.tone else ""
+    return f"{'左右翻转的' if facts.mirrored else ''}{style}{facts.name_zh}{tone}"
+
+
+def target_caption_en(facts: Facts) -> str:
+    """What can be seen, for scoring: the short caption, not saying that a picture is mirrored, which nobody can see."""
+    return captions_en(facts._replace(mirrored=False))[0]
+
+
+def _kind_en(facts: Facts) -> str:
+    kind = KINDS.get(facts.subcategory)
+    noun = kind.en.split()[-1] if kind else ""
+    return kind.en if kind and noun not in facts.name_en.split() else ""
+
+
+def _background_en(facts: Facts) -> str:
+    return f"on {english.article(facts.background)} {facts.background} background"
+
+
+def _background_zh(facts: Facts) -> str:
+    return f"{COLOURS_ZH[facts.background]}背景"
+
+
+def _style_zh(style: str) -> str:
+    return STYLES[style].zh if style in STYLES else style
+
+
+def _extended_en(facts: Facts) -> tuple[str, str, str]:
+    text = facts.name_en.rstrip(" .")
+    extra = [f"{facts.style} style"] if facts.style else []
+    extra += ["mirrored"] if facts.mirrored else []
+    extra += [] if facts.background == "white" else [_background_en(facts)]
+    short = ", ".join([text, *extra])
+    sentence = english.capitalised(short)
+    ending = "" if sentence.endswith(("?", "!")) else "."
+    return (short, f"{sentence}{ending}", f"{sentence}{ending}")
+
+
+def _extended_zh(facts: Facts) -> tuple[str, str, str]:
+    extra = [f"{_style_zh(facts.style)}风格"] if facts.style else []
+    extra += ["左右翻转"] if facts.mirrored else []
+    extra += [] if facts.background == "white" else [_background_zh(facts)]
+    short = "，".join([facts.name_zh.rstrip("。 "), *extra])
+    return (short, f"{short}。", f"{short}。")
+
+
+def _pasted_en(facts: Facts) -> tuple[str, str, str]:
+    first, second = facts.parts
+    bare = [english.lowered(captions_en(part)[0]) for part in (first, second)]
+    if not all(bare):
+        return ("", "", "")
+    things = [_indefinite_subject(part) for part in (first, second)]
+    if facts.layout == "left_right":
+        sentence = english.capitalised(f"{things[0]} on the left and {things[1]} on the right")
+        return (
+            f"{bare[0]} on the left, {bare[1]} on the right",
+            f"{sentence}.",
+            f"{sentence}, side by side {_background_en(facts)}.",
+        )
+    sentence = english.capitalised(f"{things[0]} above {things[1]}")
+    return (f"{bare[0]} above {bare[1]}", f"{sentence}.", f"{sentence}, one over the other {_background_en(facts)}.")
+
+
+def _indefinite_subject(facts: Facts) -> str:
+    """The subject with its article, "a flat red apple"; a whole caption stays one."""
+    if english.is_sentence(facts.name_en):
+        return english.lowered(facts.name_en.rstrip(" ."))
+    return english.indefinite(thing_en(facts), adjective=facts.style)
+
+
+def _pasted_zh(facts: Facts) -> tuple[str, str, str]:
+    first, second = facts.parts
+    if not (first.name_zh and second.name_zh):
+        return ("", "", "")
+    places = ("左边", "右边") if facts.layout == "left_right" else ("上面", "下面")
+    text = f"{places[0]}是{subject_zh(first)}，{places[1]}是{subject_zh(second)}"
+    return (text, f"{text}。", f"一幅图画，{text}，{_background_zh(facts)}。")

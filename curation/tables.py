@@ -1,0 +1,184 @@
+"""Schemas, column names and table references: the contract between curation and everything that reads its tables.
+
+Two tables and one kind of selection:
+
+* ``images``: one row per picture. Provenance comes with ``ingest``; measured, described and encoded columns are added later.
+* ``pairs``: one row per edit or composition, pointing at pictures by id. Pixels live in ``images`` alone, so every picture,
+  composed ones included, is measured, encoded and taken down the same way.
+* a selection: which rows a training run may see, with a task and a weight each. No pixels, no copies.
+
+A table is never read without a version: ``TableRef`` carries one, and `open_table` refuses a reference that does not.
+"""
+
+from typing import Literal
+
+import lance
+import pyarrow as pa
+from pydantic import BaseModel
+
+SCHEMA_VERSION = 1
+"""Written into every table's schema metadata under ``seedbed.schema_version``; a newer one is refused by name."""
+
+FEATURE_DIM = 1280
+"""Width of EfficientNet-lite0 pooled features."""
+
+Task = Literal["t2i", "edit", "compose"]
+Split = Literal["train", "heldout"]
+Verdict = Literal["kept", "dropped", "quarantined"]
+
+CAPTION_LEVELS: tuple[str, ...] = ("short", "medium", "long")
+
+REASONS: tuple[str, ...] = (
+    "unreadable",          # quarantined: bytes missing, truncated, or not a picture
+    "too_large",           # quarantined: more pixels than the decoder accepts
+    "too_small",
+    "blank",               # alpha covers nothing
+    "blurred",
+    "duplicate_exact",
+    "duplicate_near",
+    "no_text",
+)
+"""Closed list of verdict reasons, in the order in which they are applied."""
+
+IMAGES_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),            # "<source>/<key>", unique in the table
+        pa.field("source", pa.string(), nullable=False),        # "emoji", "folder", "composed"
+        pa.field("locator", pa.string(), nullable=False),       # where the source finds the bytes again
+        pa.field("image", pa.large_binary()),                   # encoded picture as received; null when it could not be read
+        pa.field("ingest_error", pa.string(), nullable=False),  # "" or why the bytes are missing
+        pa.field("text_en", pa.string(), nullable=False),       # original text
+        pa.field("text_zh", pa.string(), nullable=False),       # original text in Chinese, "" when there is none
+        pa.field("concept", pa.string(), nullable=False),       # what splits are made by: never in two splits
+        pa.field("style", pa.string(), nullable=False),         # "flat", "outlined", "" when unknown
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("subcategory", pa.string(), nullable=False),
+        pa.field("tone", pa.string(), nullable=False),          # skin tone, "" when none
+        pa.field("gender", pa.string(), nullable=False),        # "man", "woman", ""
+        pa.field("colour", pa.string(), nullable=False),        # colour word in the name, ""
+        pa.field("licence", pa.string(), nullable=False),       # SPDX identifier or the licence's name
+        pa.field("attribution", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),         # Split
+        pa.field("parents", pa.list_(pa.string()), nullable=False),  # ids this picture was composed from, [] for source rows
+        pa.field("derivation", pa.string(), nullable=False),    # JSON of the operation on the parents, "" for source rows
+    ]
+)
+
+MEASURED_SCHEMA = pa.schema(
+    [
+        pa.field("width_px", pa.int32()),
+        pa.field("height_px", pa.int32()),
+        pa.field("exact_hash", pa.string()),              # SHA-256 of the decoded RGBA pixels and their size
+        pa.field("perceptual_hash", pa.uint64()),         # 64-bit DCT hash of the picture on white
+        pa.field("sharpness", pa.float32()),              # variance of the Laplacian of luma, luma in [0, 255]
+        pa.field("colourfulness", pa.float32()),          # Hasler & Suesstrunk 2003, eq. for M^(3)
+        pa.field("alpha_cover", pa.float32()),            # share of pixels with alpha > 1/2, in [0, 1]
+        pa.field("image_features", pa.list_(pa.float32(), FEATURE_DIM)),
+        pa.field("measure_version", pa.string()),         # digest of signal code and parameters; null = to do
+        pa.field("verdict", pa.string()),                 # Verdict
+        pa.field("verdict_reasons", pa.list_(pa.string())),  # all that apply, in the order of REASONS; [] when kept
+    ]
+)
+
+CAPTION_SCHEMA = pa.schema(
+    [
+        pa.field("captions_en", pa.list_(pa.string())),   # one per CAPTION_LEVELS
+        pa.field("captions_zh", pa.list_(pa.string())),
+        pa.field("caption_version", pa.string()),         # digest of the caption code; null = to do
+    ]
+)
+
+LATENT_SCHEMA = pa.schema(
+    [
+        pa.field("latent", pa.list_(pa.float32())),       # normalised latent, flattened (c, y, x)
+        pa.field("latent_shape", pa.list_(pa.int32())),   # (c, y, x)
+        pa.field("latent_bundle", pa.string()),           # digest of the autoencoder bundle; null = to do
+    ]
+)
+
+PAIRS_SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("task", pa.string(), nullable=False),               # "edit" or "compose"
+        pa.field("kind", pa.string(), nullable=False),               # "style", "background", "mirror", "tone", "gender", "colour", "paste", "joined"
+        pa.field("reference_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("target_id", pa.string(), nullable=False),
+        pa.field("instructions_en", pa.list_(pa.string()), nullable=False),  # one per CAPTION_LEVELS
+        pa.field("instructions_zh", pa.list_(pa.string()), nullable=False),
+        pa.field("target_caption_en", pa.string(), nullable=False),  # what the result shows, for scoring
+        pa.field("category", pa.string(), nullable=False),
+        pa.field("split", pa.string(), nullable=False),
+    ]
+)
+
+SELECTION_SCHEMA = pa.schema(
+    [
+        pa.field("sample_id", pa.string(), nullable=False),          # id in `images` for t2i, in `pairs` otherwise
+        pa.field("task", pa.string(), nullable=False),               # Task
+        pa.field("target_id", pa.string(), nullable=False),
+        pa.field("reference_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("texts", pa.list_(pa.string()), nullable=False),    # what the model may be told, one per level
+        pa.field("score_text", pa.string(), nullable=False),         # what the result shows, for scoring
+        pa.field("split", pa.string(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),
+    ]
+)
+
+
+class TableRef(BaseModel, frozen=True, extra="forbid"):
+    """A table at one version, optionally narrowed by a selection (itself a table)."""
+
+    uri: str
+    """Path or URI of the Lance dataset."""
+    version: int | None = None
+    """Lance version; None means "the newest", to be pinned with `pin` before anything is read."""
+    selection: str | None = None
+    """URI of the selection that narrows it, None for all rows."""
+
+
+class MissingTable(ValueError):
+    """The table, or that version of it, does not exist."""
+
+
+class UnpinnedTable(ValueError):
+    """A reference without a version was about to be read."""
+
+
+def pin(ref: TableRef) -> TableRef:
+    """The same reference with its version filled in from the newest one, when it had none.
+
+    Raises:
+        MissingTable: nothing is stored at `ref.uri`.
+    """
+    if ref.version is not None:
+        return ref
+    return ref.model_copy(update={"version": _dataset(ref.uri, None).version})
+
+
+def open_table(ref: TableRef) -> lance.LanceDataset:
+    """The dataset at exactly the pinned version.
+
+    Raises:
+        UnpinnedTable: `ref` has no version.
+        MissingTable: the table or the version does not exist.
+    """
+    if ref.version is None:
+        raise UnpinnedTable(f"table {ref.uri} was given without a version; pin it first (a table is never read unpinned)")
+    return _dataset(ref.uri, ref.version)
+
+
+def _dataset(uri: str, version: int | None) -> lance.LanceDataset:
+    try:
+        dataset = lance.dataset(uri, version=version)
+    except (ValueError, OSError) as error:
+        wanted = uri if version is None else f"{uri} at version {version}"
+        raise MissingTable(f"no table at {wanted}; run the job that writes it first (`seedbed --help` shows the order)") from error
+    written = int((dataset.schema.metadata or {}).get(b"seedbed.schema_version", b"0"))
+    if written > SCHEMA_VERSION:
+        raise MissingTable(f"table {uri} has schema version {written}, this installation reads up to {SCHEMA_VERSION}; update seedbed")
+    return dataset
+
+
+def stamped(schema: pa.Schema) -> pa.Schema:
+    """The schema with its format version in the metadata, as every new table must be written."""
+    return schema.with_metadata({"seedbed.schema_version": str(SCHEMA_VERSION)})
