@@ -29,7 +29,7 @@ class Bar:
 
     def __init__(self, name: str, total: int | None, *, unit: str, clock: Callable[[], float] = time.monotonic) -> None:
         self.name, self.total, self.unit = name, total, unit
-        self.done = 0
+        self.done = self._earlier = 0
         self.note = ""
         self._clock = clock
         self._started = clock()
@@ -52,7 +52,7 @@ class Bar:
     def start_at(self, done: int) -> None:
         """Begin at `done`: earlier work that is not to count in the rate."""
         with self._lock:
-            self.done = done
+            self.done = self._earlier = done
             self._recent = deque([(self._clock(), done)])
 
     def set_total(self, total: int | None) -> None:
@@ -73,23 +73,24 @@ class Bar:
         return (last - first) / elapsed if elapsed > 0 else 0.0
 
     def status(self) -> str:
-        """For example ``1,204/7,906 images · 151/s · 0:44 left``."""
-        count = f"{self.done:,}" if self.total is None else f"{self.done:,}/{self.total:,}"
-        parts = [f"{count} {self.unit}"]
+        """For example ``1,204/7,906 images · 0:44 left · 151/s``; before the first one is done, the time it takes so far."""
         rate = self.rate
-        if rate > 0:
-            parts.append(f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s")
         if self.total is not None and rate > 0 and self.done < self.total:
-            parts.append(f"{clock_time((self.total - self.done) / rate)} left")
+            when = f"{clock_time((self.total - self.done) / rate)} left"
         else:
-            parts.append(clock_time(self.seconds))
-        return " · ".join([*parts, self.note] if self.note else parts)
+            when = clock_time(self.seconds)
+        return " · ".join(part for part in (self._count(), when, _per_second(rate), self.note) if part)
 
     def summary(self) -> str:
-        """For example ``7,906 images in 0:52 (152/s)``."""
-        rate = self.done / self.seconds if self.seconds > 0 else 0.0
-        speed = f" ({rate:,.0f}/s)" if rate >= 10 else f" ({rate:.2g}/s)" if rate > 0 else ""
-        return f"{self.done:,} {self.unit} in {clock_time(self.seconds)}{speed}" + (f" · {self.note}" if self.note else "")
+        """For example ``7,906 images in 0:52 · 152/s``."""
+        count = f"{self.done:,} {self.unit} in " if self.done else ""
+        rate = (self.done - self._earlier) / self.seconds if self.seconds > 0 else 0.0
+        return " · ".join(part for part in (count + clock_time(self.seconds), _per_second(rate), self.note) if part)
+
+    def _count(self) -> str:
+        if self.total is not None:
+            return f"{self.done:,}/{self.total:,} {self.unit}"
+        return f"{self.done:,} {self.unit}" if self.done else ""
 
 
 def clock_time(seconds: float) -> str:
@@ -97,6 +98,12 @@ def clock_time(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _per_second(rate: float) -> str:
+    if rate <= 0:
+        return ""
+    return f"{rate:,.0f}/s" if rate >= 10 else f"{rate:.2g}/s"
 
 
 class Progress:
@@ -129,7 +136,8 @@ class Progress:
     @contextmanager
     def _on_terminal(self, bar: Bar) -> Iterator[None]:
         if self._live is None:
-            columns = (SpinnerColumn(), TextColumn("{task.description}"), BarColumn(bar_width=24), _StatusColumn())
+            bars = BarColumn(bar_width=_bar_width(self.console))
+            columns = (SpinnerColumn(), TextColumn("{task.description}"), bars, _StatusColumn())
             self._live = RichProgress(*columns, console=self.console, transient=True)
             self._live.start()
         live, self._open = self._live, self._open + 1
@@ -158,6 +166,10 @@ class Progress:
         finally:
             ended.set()
             teller.join()
+
+
+def _bar_width(console: Console) -> int:
+    return 24 if console.width >= 120 else 10      # the words matter more
 
 
 class _StatusColumn(ProgressColumn):

@@ -137,21 +137,43 @@ def start_ray(settings: Settings, *, temp_dir: Path | None = None) -> None:
     """
     import ray
 
-    common = {"runtime_env": runtime_env(settings), "logging_level": logging.WARNING}
     if settings.address is None:
-        local = {"num_cpus": settings.logical_cpus, "object_store_memory": _OBJECT_STORE_BYTES, "include_dashboard": False}
-        ray.init(address="local", **local, **common, _temp_dir=str(temp_dir) if temp_dir else None)
+        _start_local_ray(settings, temp_dir=temp_dir)
     else:
         _require_answer(settings.address)
-        ray.init(address=settings.address, **common)
+        ray.init(address=settings.address, runtime_env=runtime_env(settings), logging_level=logging.WARNING)
     _quiet_ray_data()
+
+
+def _start_local_ray(settings: Settings, *, temp_dir: Path | None) -> None:
+    import ray
+
+    def start() -> None:
+        ray.init(
+            address="local",
+            num_cpus=settings.logical_cpus,
+            object_store_memory=_OBJECT_STORE_BYTES,
+            include_dashboard=False,
+            runtime_env=runtime_env(settings),
+            logging_level=logging.WARNING,
+            _temp_dir=str(temp_dir) if temp_dir else None,
+        )
+
+    try:
+        start()
+    except Exception as error:
+        if "timed out during startup" not in str(error):
+            raise
+        logger.warning("Ray did not come up in time on a busy machine, trying once more")
+        ray.shutdown()
+        start()
 
 
 def _require_answer(address: str) -> None:
     """Ray itself goes on trying for minutes at an address where nobody listens."""
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if not host or not port.isdecimal():
-        raise UserError(f"Ray address {address!r} is not of the form host:port or ray://host:port; correct --address, or leave it out")
+        raise UserError(f"Ray address {address!r} is not like host:port or ray://host:port; correct --address or leave it out")
     try:
         socket.create_connection((host, int(port)), timeout=_ANSWER_WITHIN_S).close()
     except OSError as error:
