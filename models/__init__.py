@@ -1,0 +1,38 @@
+"""Pure torch models of the generator: no cluster, no tracking, no tables.
+
+Importing this package makes torchvision importable where its compiled operators cannot load (a CUDA build of torchvision
+beside a CPU build of torch): timm, open_clip and every transformers model import torchvision, which refuses to import
+when ``torchvision::nms`` has no schema. It is the one import side effect of the code base.
+"""
+
+import importlib.util
+from pathlib import Path
+
+import torch
+
+_schemas: list[torch.library.Library] = []  # a Library's definitions live as long as the object
+
+
+def ensure_torchvision() -> bool:
+    """Whether torchvision's compiled operators are loaded; when they cannot be, declare the schemas its import needs.
+
+    Only ``nms`` and ``qnms`` are looked up at import; calling either without the compiled library still fails.
+    Needed for torchvision 0.28 beside a CPU build of torch 2.13; superfluous once a CPU build of torchvision is served.
+    """
+    if _schemas:
+        return False
+    spec = importlib.util.find_spec("torchvision")
+    if spec is None or spec.origin is None:
+        raise ImportError("torchvision is not installed; reinstall seedbed with its constraints (`make setup`)")
+    try:
+        torch.ops.load_library(str(Path(spec.origin).with_name("_C.so")))
+    except OSError:
+        library = torch.library.Library("torchvision", "FRAGMENT")  # noqa: TOR901
+        for operator in ("nms", "qnms"):
+            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _schemas.append(library)
+        return False
+    return True
+
+
+ensure_torchvision()

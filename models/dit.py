@@ -1,0 +1,221 @@
+"""Causal, packed, single-stream diffusion transformer: one network for text-to-image, editing and composition.
+
+Choices:
+
+* One stream of weights for text, reference and target tokens; pre-RMSNorm, RMSNorm of queries and keys, SwiGLU, grouped
+  queries, a sigmoid gate on the attention output, no biases except in the input, output and time projections.
+* Causal diffusion: clean tokens (text, references) see clean tokens only and are modulated at t = 0; noisy tokens see
+  their whole sample. So the clean half does not depend on the noisy half or on the time, and its keys and values are
+  computed once a request. Training runs the very same two passes, `remember` and `velocity`; there is no other forward.
+* AdaLN-single: one projection of the time for all blocks plus a table per block (Chen et al. 2023, arXiv:2310.00426).
+* The last block of the clean pass stops at its keys and values: nobody reads further.
+
+n clean tokens · m noisy tokens · d width · h heads · g key-value heads · e head width · c latent channels · s samples
+"""
+
+from typing import Annotated, NamedTuple
+
+import torch
+from annotated_types import Gt
+from einops import rearrange
+from jaxtyping import Complex, Float, Int
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from models.attention import Rectangle, attend, joined_rectangle, rectangle
+from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
+from models.sequence import CleanTokens, NoisyTokens
+
+Positive = Annotated[int, Gt(0)]
+
+
+class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Shape of the transformer."""
+
+    width: Positive
+    """Width of the residual stream."""
+    depth: Positive
+    """Number of blocks."""
+    num_heads: Positive
+    """Query heads."""
+    num_kv_heads: Positive
+    """Key-value heads; divides num_heads."""
+    ffn_width: Positive
+    """Hidden width of the feed-forward."""
+    latent_channels: Positive
+    """Channels of one latent token."""
+    text_width: Positive
+    """Width of one text state."""
+    rope_axes: tuple[Positive, Positive, Positive]
+    """Head channels turned by image index, y and x; even, and together the head width."""
+    rope_theta: float = 100.0
+    """Base of the rotary frequencies; small, because a picture has few rows."""
+
+    @property
+    def head_width(self) -> int:
+        return sum(self.rope_axes)
+
+
+def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 6 M parameters: learns a few hundred concepts on two CPU cores in minutes."""
+    return DiTConfig(
+        width=256, depth=6, num_heads=4, num_kv_heads=2, ffn_width=768,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+    )  # fmt: skip
+
+
+class Memory(NamedTuple):
+    """Keys and values of the clean tokens in every block: all that noisy tokens need to know of their conditions."""
+
+    keys: tuple[Float[Tensor, "n g e"], ...]
+    values: tuple[Float[Tensor, "n g e"], ...]
+    lengths: Int[Tensor, " s"]
+
+
+class _Place(NamedTuple):
+    """Rotations of the tokens at hand, whose samples they are, and where queries and keys sit."""
+
+    rotation: Complex[Tensor, "n half"]
+    samples: Spread
+    queries: Rectangle
+    keys: Rectangle
+
+
+class Block(nn.Module):
+    """Attention and feed-forward, each shifted, scaled and gated by the time."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        self.heads, self.kv_heads, head_width = config.num_heads, config.num_kv_heads, config.head_width
+        inner = self.heads * head_width
+        self.norm_attention = nn.RMSNorm(config.width, elementwise_affine=False, eps=1e-6)
+        self.norm_ffn = nn.RMSNorm(config.width, elementwise_affine=False, eps=1e-6)
+        self.query_gate = nn.Linear(config.width, 2 * inner, bias=False)
+        self.key_value = nn.Linear(config.width, 2 * self.kv_heads * head_width, bias=False)
+        self.norm_query = nn.RMSNorm(head_width, eps=1e-6)
+        self.norm_key = nn.RMSNorm(head_width, eps=1e-6)
+        self.out = nn.Linear(inner, config.width, bias=False)
+        self.ffn = SwiGLU(config.width, config.ffn_width)
+        self.table = nn.Parameter(torch.empty(6, config.width))
+
+    def keys_values(
+        self, x: Float[Tensor, "n d"], modulation: Float[Tensor, "6 s d"], place: _Place
+    ) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
+        """What these tokens offer to others in this block."""
+        shift, scale = (modulation[:2] + self.table[:2, None]).unbind(0)
+        return self._offer(_modulated(self.norm_attention(x), shift, scale, place), place)
+
+    def forward(
+        self, x: Float[Tensor, "n d"], modulation: Float[Tensor, "6 s d"], place: _Place, *,
+        memory: tuple[Float[Tensor, "m g e"], Float[Tensor, "m g e"]] | None,
+    ) -> tuple[Float[Tensor, "n d"], Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:  # fmt: skip
+        """The tokens after this block, and the keys and values they offered; `memory` is seen besides them."""
+        shift, scale, gate, shift_ffn, scale_ffn, gate_ffn = (modulation + self.table[:, None]).unbind(0)
+        read = _modulated(self.norm_attention(x), shift, scale, place)
+        key, value = self._offer(read, place)
+        keys, values = (key, value) if memory is None else (torch.cat([memory[0], key]), torch.cat([memory[1], value]))
+        x = x + scaled(self.out(self._attended(read, keys, values, place)), gate, place.samples)
+        x = x + scaled(self.ffn(_modulated(self.norm_ffn(x), shift_ffn, scale_ffn, place)), gate_ffn, place.samples)
+        return x, key, value
+
+    def _attended(
+        self, read: Float[Tensor, "n d"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], place: _Place
+    ) -> Float[Tensor, "n inner"]:
+        query, gate = rearrange(self.query_gate(read), "n (two h e) -> two n h e", two=2, h=self.heads)
+        query = rotate(self.norm_query(query), place.rotation).to(values.dtype)
+        seen = attend(query, keys, values, query_rectangle=place.queries, key_rectangle=place.keys)
+        return rearrange(seen * torch.sigmoid(gate), "n h e -> n (h e)")
+
+    def _offer(
+        self, read: Float[Tensor, "n d"], place: _Place
+    ) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
+        key, value = rearrange(self.key_value(read), "n (two g e) -> two n g e", two=2, g=self.kv_heads)
+        return rotate(self.norm_key(key), place.rotation).to(value.dtype), value
+
+
+def _modulated(
+    x: Float[Tensor, "n d"], shift: Float[Tensor, "s d"], scale: Float[Tensor, "s d"], place: _Place
+) -> Float[Tensor, "n d"]:
+    return shifted(scaled(x, 1 + scale, place.samples), shift, place.samples)
+
+
+class DiT(nn.Module):
+    """Predicts the velocity of noisy latent tokens from their time and their sample's clean tokens."""
+
+    def __init__(self, config: DiTConfig) -> None:
+        super().__init__()
+        if config.num_heads % config.num_kv_heads:
+            raise ValueError(f"num_kv_heads={config.num_kv_heads} must divide num_heads={config.num_heads}")
+        if any(width % 2 for width in config.rope_axes):
+            raise ValueError(f"rope_axes={config.rope_axes} must be even: channels are turned in pairs")
+        self.config = config
+        self.norm_text = nn.RMSNorm(config.text_width, eps=1e-6)
+        self.text_in = nn.Linear(config.text_width, config.width)
+        self.latent_in = nn.Linear(config.latent_channels, config.width)
+        self.time_in = TimeEmbedding(config.width)
+        self.time_out = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 6 * config.width))
+        self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
+        self.norm_out = nn.RMSNorm(config.width, elementwise_affine=False, eps=1e-6)
+        self.table_out = nn.Parameter(torch.zeros(2, config.width))
+        self.latent_out = nn.Linear(config.width, config.latent_channels)
+        self._initialise()
+
+    def _initialise(self) -> None:
+        """The first prediction is zero velocity. Gates start open: closed ones (Peebles & Xie 2022) cost short runs their first half."""
+        last = self.time_out[1]
+        assert isinstance(last, nn.Linear)
+        nn.init.zeros_(last.weight)
+        nn.init.zeros_(last.bias)
+        for block in self.blocks:
+            assert isinstance(block, Block)
+            with torch.no_grad():
+                block.table[[0, 1, 3, 4]] = 0.0
+                block.table[[2, 5]] = 1.0
+        nn.init.zeros_(self.latent_out.weight)
+        nn.init.zeros_(self.latent_out.bias)
+
+    def block_matrices(self) -> list[nn.Parameter]:
+        """The matrices inside the blocks, which Muon trains; everything else is AdamW's."""
+        return [parameter for block in self.blocks for name, parameter in block.named_parameters() if name.endswith("weight") and parameter.dim() == 2]
+
+    def remember(self, clean: CleanTokens) -> Memory:
+        """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at."""
+        x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.references)])
+        x = x.index_select(0, clean.order)                                        # n d
+        modulation = self._time(torch.zeros(1, device=x.device))[1]               # 6 1 d
+        packed = rectangle(clean.lengths)
+        everywhere = Spread(1, len(x), torch.zeros(len(x), dtype=torch.long, device=x.device))
+        place = _Place(self._rotations(clean.positions), everywhere, packed, packed)
+        keys, values = [], []
+        for block in self.blocks[:-1]:
+            x, key, value = block(x, modulation, place, memory=None)
+            keys.append(key)
+            values.append(value)
+        last = self.blocks[-1]
+        assert isinstance(last, Block)
+        key, value = last.keys_values(x, modulation, place)
+        return Memory((*keys, key), (*values, value), clean.lengths)
+
+    def velocity(self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory) -> Float[Tensor, "m c"]:
+        """Velocity of every noisy token; `time` is one per sample, in [0, 1]."""
+        x = self.latent_in(noisy.latents)                                         # m d
+        embedding, modulation = self._time(time)                                  # s d, 6 s d
+        place = _Place(
+            self._rotations(noisy.positions), spread(noisy.lengths),
+            rectangle(noisy.lengths), joined_rectangle(memory.lengths, noisy.lengths),
+        )  # fmt: skip
+        for block, key, value in zip(self.blocks, memory.keys, memory.values, strict=True):
+            x, _, _ = block(x, modulation, place, memory=(key, value))
+        shift, scale = (self.table_out[:, None] + embedding[None]).unbind(0)
+        return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
+
+    def forward(self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " s"]) -> Float[Tensor, "m c"]:
+        """Both passes: what training calls."""
+        return self.velocity(noisy, time, self.remember(clean))
+
+    def _time(self, time: Float[Tensor, " s"]) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:
+        embedding = self.time_in(time)
+        return embedding, rearrange(self.time_out(embedding), "s (six d) -> six s d", six=6)
+
+    def _rotations(self, positions: Int[Tensor, "n 3"]) -> Complex[Tensor, "n half"]:
+        return rotations(positions, axis_widths=self.config.rope_axes, theta=self.config.rope_theta)

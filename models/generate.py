@@ -1,0 +1,172 @@
+"""Pictures from requests: the one way in which preview, evaluation and serving generate.
+
+A request is text and any number of reference pictures. `Generator.start` encodes both and runs the clean tokens once;
+`step` moves every request one step along its path, looking at the remembered keys and values; `finish` decodes. `generate`
+loops over them. An engine that interleaves requests calls the three itself.
+
+c latent channels · y, x pixels or latent cells
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from models.autoencoder import Autoencoder
+from models.bundle import AutoencoderBundle, BundleError, GeneratorBundle, load_tensors, read_manifest
+from models.dit import DiT, Memory
+from models.flow import schedule
+from models.samplers import SamplerConfig, euler_step, guided
+from models.sequence import Condition, NoisyTokens, pack_clean, pack_noisy, unpack_noisy
+from models.text import TextEncoder
+
+
+class ImageSize(NamedTuple):
+    """Height and width of a picture in pixels."""
+
+    height_px: int
+    width_px: int
+
+
+class Request(NamedTuple):
+    """One picture to be made."""
+
+    prompt: str
+    references: tuple[Float[Tensor, "3 y x"], ...]
+    """Pictures to edit or to compose from, in [-1, 1]; none for text-to-image."""
+    seed: int
+    size: ImageSize
+
+
+class Progress(NamedTuple):
+    """Requests on their way from noise to latents."""
+
+    latents: Float[Tensor, "m c"]
+    times: Float[Tensor, " k"]
+    num_done: int
+    sampler: SamplerConfig
+    noisy: NoisyTokens
+    """Positions and lengths of the tokens, of the conditional half and, with guidance, of the unconditional one behind it."""
+    memory: Memory
+    sizes: tuple[tuple[int, int], ...]
+
+    @property
+    def is_done(self) -> bool:
+        return self.num_done == len(self.times) - 1
+
+
+class Generator:
+    """A transformer, an autoencoder and a text encoder, ready to draw."""
+
+    def __init__(
+        self, dit: DiT, autoencoder: Autoencoder, text_encoder: TextEncoder, *, sampler: SamplerConfig, size: ImageSize
+    ) -> None:
+        self.dit = dit.eval()
+        self.autoencoder = autoencoder.eval()
+        self.text_encoder = text_encoder
+        self.sampler = sampler
+        self.default_size = size
+
+    @classmethod
+    def load(cls, folder: Path) -> "Generator":
+        """The generator of a bundle.
+
+        Raises:
+            BundleError: the folder holds no generator bundle.
+        """
+        contents = read_manifest(folder).contents
+        if not isinstance(contents, GeneratorBundle):
+            raise BundleError(f"bundle {folder} is of kind {contents.kind!r}, expected 'generator'")
+        dit, autoencoder = DiT(contents.dit), Autoencoder(contents.autoencoder)
+        dit.load_state_dict(load_tensors(folder, "dit"))
+        autoencoder.load_state_dict(load_tensors(folder, "autoencoder"))
+        size = ImageSize(contents.size_px, contents.size_px)
+        return cls(dit, autoencoder, TextEncoder.load(), sampler=contents.sampler, size=size)
+
+    @torch.inference_mode()
+    def start(self, requests: Sequence[Request], *, sampler: SamplerConfig | None = None) -> Progress:
+        """Encode the requests, run their clean tokens once and draw their noise.
+
+        Raises:
+            ValueError: a size is not a multiple of the autoencoder's factor.
+        """
+        sampler = sampler or self.sampler
+        sizes = tuple(self._latent_size(request.size) for request in requests)
+        texts = [request.prompt for request in requests]
+        if sampler.guidance != 1.0:
+            texts += [""] * len(requests)
+        states = self.text_encoder.encode(texts)
+        references = [self._encode(request.references) for request in requests]
+        conditions = [Condition(state, references[i % len(requests)]) for i, state in enumerate(states)]
+        memory = self.dit.remember(pack_clean(conditions, latent_channels=self.dit.config.latent_channels))
+        noise = [self._noise(request.seed, size) for request, size in zip(requests, sizes, strict=True)]
+        copies = len(conditions) // len(requests)
+        return Progress(
+            latents=pack_noisy(noise).latents, times=schedule(sampler.num_steps, shift=sampler.shift), num_done=0,
+            sampler=sampler, noisy=pack_noisy(noise * copies), memory=memory, sizes=sizes,
+        )  # fmt: skip
+
+    @torch.inference_mode()
+    def step(self, progress: Progress) -> Progress:
+        """One step of every request."""
+        time, next_time = progress.times[progress.num_done].item(), progress.times[progress.num_done + 1].item()
+        copies = len(progress.noisy.lengths) // len(progress.sizes)
+        noisy = progress.noisy._replace(latents=progress.latents.repeat(copies, 1))
+        velocity = self.dit.velocity(noisy, torch.full((len(noisy.lengths),), time), progress.memory)
+        if copies == 2:
+            conditional, unconditional = velocity.chunk(2)
+            velocity = guided(conditional, unconditional, progress.sampler.guidance)
+        latents = euler_step(progress.latents, velocity, time=time, next_time=next_time)
+        return progress._replace(latents=latents, num_done=progress.num_done + 1)
+
+    @torch.inference_mode()
+    def finish(self, progress: Progress) -> list[Float[Tensor, "3 y x"]]:
+        """Decode the latents reached so far, one picture per request, in [-1, 1]."""
+        latents = unpack_noisy(progress.latents, progress.sizes)
+        return [self.autoencoder.decode(latent[None])[0] for latent in latents]
+
+    def _encode(self, pictures: tuple[Float[Tensor, "3 y x"], ...]) -> tuple[Float[Tensor, "c y x"], ...]:
+        return tuple(self.autoencoder.encode(picture[None])[0] for picture in pictures)
+
+    def _noise(self, seed: int, size: tuple[int, int]) -> Float[Tensor, "c y x"]:
+        return torch.randn(self.dit.config.latent_channels, *size, generator=torch.Generator().manual_seed(seed))
+
+    def _latent_size(self, size: ImageSize) -> tuple[int, int]:
+        factor = self.autoencoder.config.factor
+        if size.height_px % factor or size.width_px % factor or min(size) < factor:
+            raise ValueError(f"size {size.width_px}x{size.height_px} cannot be drawn: both sides must be multiples of {factor} px")
+        return size.height_px // factor, size.width_px // factor
+
+
+def load_autoencoder(folder: Path) -> tuple[Autoencoder, AutoencoderBundle]:
+    """The autoencoder of a bundle, ready to encode.
+
+    Raises:
+        BundleError: the folder holds no autoencoder bundle.
+    """
+    contents = read_manifest(folder).contents
+    if not isinstance(contents, AutoencoderBundle):
+        raise BundleError(f"bundle {folder} is of kind {contents.kind!r}, expected 'autoencoder'")
+    autoencoder = Autoencoder(contents.autoencoder)
+    autoencoder.load_state_dict(load_tensors(folder, "autoencoder"))
+    return autoencoder.eval(), contents
+
+
+def generate(
+    generator: Generator, requests: Sequence[Request], *,
+    sampler: SamplerConfig | None = None, on_step: Callable[[int, int], None] | None = None,
+) -> list[Float[Tensor, "3 y x"]]:  # fmt: skip
+    """One picture per request, in [-1, 1]; the same request gives the same picture in any batch up to rounding.
+
+    Args:
+        on_step: called with (steps done, steps in all) after every step.
+    """
+    progress = generator.start(requests, sampler=sampler)
+    while not progress.is_done:
+        progress = generator.step(progress)
+        if on_step is not None:
+            on_step(progress.num_done, len(progress.times) - 1)
+    return generator.finish(progress)

@@ -1,0 +1,91 @@
+"""Small layers of the transformer: normalisation, rotary positions, feed-forward, time embedding.
+
+n tokens · d width · h heads · e head width (half: its pairs) · s samples
+"""
+
+import math
+from typing import NamedTuple
+
+import torch
+from einops import rearrange
+from jaxtyping import Complex, Float, Int
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class SwiGLU(nn.Module):
+    """Gated feed-forward: down(silu(gate(x)) * up(x)) (Shazeer 2020, arXiv:2002.05202)."""
+
+    def __init__(self, width: int, hidden: int) -> None:
+        super().__init__()
+        self.gate_up = nn.Linear(width, 2 * hidden, bias=False)
+        self.down = nn.Linear(hidden, width, bias=False)
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        gate, up = self.gate_up(x).chunk(2, dim=-1)
+        return self.down(functional.silu(gate) * up)
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of t times 1000 through a two-layer perceptron (Peebles & Xie 2022, arXiv:2212.09748)."""
+
+    def __init__(self, width: int, num_frequencies: int = 128) -> None:
+        super().__init__()
+        self.num_frequencies = num_frequencies
+        self.perceptron = nn.Sequential(nn.Linear(2 * num_frequencies, width), nn.SiLU(), nn.Linear(width, width))
+
+    def forward(self, time: Float[Tensor, " s"]) -> Float[Tensor, "s d"]:
+        exponents = torch.arange(self.num_frequencies, device=time.device) / self.num_frequencies
+        angles = 1000.0 * time.float()[:, None] * torch.exp(-math.log(10_000.0) * exponents)[None]
+        return self.perceptron(torch.cat([angles.cos(), angles.sin()], dim=1))
+
+
+def rotations(
+    positions: Int[Tensor, "n 3"], *, axis_widths: tuple[int, int, int], theta: float
+) -> Complex[Tensor, "n half"]:
+    """Unit complex numbers of the three-axis rotary embedding, in fp32: bf16 cannot tell integers above 256 apart.
+
+    Each axis turns its own share of the head width (Su et al. 2021, arXiv:2104.09864; image axis after FLUX.1 Kontext).
+    """
+    angles = []
+    for axis, width in enumerate(axis_widths):
+        frequencies = theta ** (-torch.arange(0, width, 2, device=positions.device).float() / width)
+        angles.append(positions[:, axis].float()[:, None] * frequencies[None])
+    angle = torch.cat(angles, dim=1)                                              # n e/2
+    return torch.polar(torch.ones_like(angle), angle)
+
+
+def rotate(x: Float[Tensor, "n h e"], rotation: Complex[Tensor, "n half"]) -> Float[Tensor, "n h e"]:
+    """Turn neighbouring pairs of channels by the positions' angles, in fp32."""
+    pairs = torch.view_as_complex(rearrange(x.float(), "n h (p two) -> n h p two", two=2))
+    return torch.view_as_real(pairs * rotation[:, None]).flatten(-2)
+
+
+class Spread(NamedTuple):
+    """Which sample each packed token belongs to."""
+
+    num_samples: int
+    each: int | None
+    """Tokens of every sample when they are equally many: then values broadcast instead of being copied to every token."""
+    sample: Int[Tensor, " n"]
+
+
+def spread(lengths: Int[Tensor, " s"]) -> Spread:
+    """The spread of samples packed one behind the other."""
+    is_even = bool((lengths == lengths[0]).all())
+    sample = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
+    return Spread(len(lengths), int(lengths[0]) if is_even else None, sample)
+
+
+def scaled(x: Float[Tensor, "n d"], factor: Float[Tensor, "s d"], to: Spread) -> Float[Tensor, "n d"]:
+    """Every token times its sample's factor."""
+    if to.each is None:
+        return x * factor.index_select(0, to.sample)
+    return (x.view(to.num_samples, to.each, -1) * factor[:, None]).flatten(0, 1)
+
+
+def shifted(x: Float[Tensor, "n d"], offset: Float[Tensor, "s d"], to: Spread) -> Float[Tensor, "n d"]:
+    """Every token plus its sample's offset."""
+    if to.each is None:
+        return x + offset.index_select(0, to.sample)
+    return (x.view(to.num_samples, to.each, -1) + offset[:, None]).flatten(0, 1)

@@ -1,0 +1,1 @@
+"""Frozen and small learnt encoders that curation, training and evaluation share."""

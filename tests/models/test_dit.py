@@ -1,0 +1,82 @@
+"""Causal, packed, cached: what the transformer promises."""
+
+import pytest
+import torch
+
+from models.dit import DiT, DiTConfig
+from models.sequence import Condition, pack_clean, pack_noisy
+
+CONFIG = DiTConfig(
+    width=32, depth=3, num_heads=4, num_kv_heads=2, ffn_width=48, latent_channels=3, text_width=10, rope_axes=(4, 6, 6)
+)
+
+
+@pytest.fixture
+def dit() -> DiT:
+    """A transformer whose output is not zero, as it is at birth."""
+    torch.manual_seed(0)
+    model = DiT(CONFIG)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return model
+
+
+def conditions() -> list[Condition]:
+    return [
+        Condition(torch.randn(4, 10), ()),
+        Condition(torch.randn(2, 10), (torch.randn(3, 2, 2),)),
+        Condition(torch.randn(5, 10), (torch.randn(3, 2, 2), torch.randn(3, 1, 3))),
+    ]
+
+
+def test_samples_packed_together_do_not_see_each_other(dit: DiT) -> None:
+    samples, targets, time = conditions(), [torch.randn(3, 2, 2), torch.randn(3, 2, 3), torch.randn(3, 1, 1)], torch.rand(3)
+    together = dit(pack_clean(samples, latent_channels=3), pack_noisy(targets), time)
+    alone = [
+        dit(pack_clean([sample], latent_channels=3), pack_noisy([target]), time[i : i + 1])
+        for i, (sample, target) in enumerate(zip(samples, targets, strict=True))
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
+
+
+def test_equal_sizes_take_a_shorter_way_to_the_same_result(dit: DiT) -> None:
+    samples, time = conditions()[:2], torch.rand(2)
+    targets = [torch.randn(3, 2, 2), torch.randn(3, 2, 2)]
+    even = dit(pack_clean(samples, latent_channels=3), pack_noisy(targets), time)
+    odd = dit(
+        pack_clean([*samples, samples[0]], latent_channels=3), pack_noisy([*targets, torch.randn(3, 1, 1)]), torch.cat([time, time[:1]])
+    )
+    torch.testing.assert_close(even, odd[:8], atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_remembered_does_not_depend_on_noise_or_time(dit: DiT) -> None:
+    clean = pack_clean(conditions()[1:2], latent_channels=3)
+    memory = dit.remember(clean)
+    noisy = pack_noisy([torch.randn(3, 2, 2)])
+    for time in (torch.tensor([0.1]), torch.tensor([0.9])):
+        assert torch.equal(dit.velocity(noisy, time, memory), dit(clean, noisy, time))
+
+
+def test_every_condition_changes_the_velocity(dit: DiT) -> None:
+    sample, noisy, time = conditions()[2], pack_noisy([torch.randn(3, 2, 2)]), torch.tensor([0.5])
+    base = dit(pack_clean([sample], latent_channels=3), noisy, time)
+    swapped = Condition(sample.text, sample.references[::-1])
+    for other in (Condition(torch.randn(5, 10), sample.references), Condition(sample.text, sample.references[:1]), swapped):
+        assert not torch.allclose(base, dit(pack_clean([other], latent_channels=3), noisy, time), atol=1e-4)
+
+
+def test_the_first_prediction_is_zero_velocity() -> None:
+    sample, noisy = conditions()[1], pack_noisy([torch.randn(3, 2, 2)])
+    assert not DiT(CONFIG)(pack_clean([sample], latent_channels=3), noisy, torch.tensor([0.5])).any()
+
+
+def test_heads_that_do_not_divide_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="num_kv_heads=3 must divide num_heads=4"):
+        DiT(CONFIG.model_copy(update={"num_kv_heads": 3}))
+
+
+def test_block_matrices_are_all_matrices_of_the_blocks_and_nothing_else(dit: DiT) -> None:
+    names = {name for name, parameter in dit.named_parameters() if any(parameter is each for each in dit.block_matrices())}
+    assert len(names) == 5 * CONFIG.depth
+    assert all(name.startswith("blocks.") for name in names)

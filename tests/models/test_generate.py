@@ -1,0 +1,63 @@
+"""Generation: batches, seeds, references and sizes."""
+
+import pytest
+import torch
+
+from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.dit import DiT, DiTConfig
+from models.generate import Generator, ImageSize, Request, generate
+from models.samplers import SamplerConfig
+from models.text import TEXT_WIDTH, TextEncoder
+
+SIZE = ImageSize(16, 16)
+
+
+@pytest.fixture(scope="module")
+def generator() -> Generator:
+    torch.manual_seed(0)
+    autoencoder = Autoencoder(AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4))
+    dit = DiT(
+        DiTConfig(
+            width=32, depth=2, num_heads=2, num_kv_heads=1, ffn_width=32, latent_channels=4, text_width=TEXT_WIDTH, rope_axes=(4, 6, 6)
+        )
+    )
+    with torch.no_grad():
+        for parameter in dit.parameters():
+            parameter.add_(0.1 * torch.randn_like(parameter))
+    return Generator(dit, autoencoder, TextEncoder.load(), sampler=SamplerConfig(num_steps=3, guidance=2.0, shift=1.0), size=SIZE)
+
+
+def request(prompt: str, *, seed: int = 0, references: int = 0) -> Request:
+    pictures = tuple(torch.full((3, 16, 16), 0.5) for _ in range(references))
+    return Request(prompt, pictures, seed, SIZE)
+
+
+def test_a_request_gives_the_same_picture_alone_and_in_a_mixed_batch(generator: Generator) -> None:
+    requests = [request("a red apple"), request("make it blue", seed=1, references=1), request("both", seed=2, references=2)]
+    together = generate(generator, requests)
+    for sample, picture in zip(requests, together, strict=True):
+        torch.testing.assert_close(generate(generator, [sample])[0], picture, atol=1e-4, rtol=1e-4)
+
+
+def test_pictures_depend_on_prompt_seed_and_references(generator: Generator) -> None:
+    base = generate(generator, [request("a red apple")])[0]
+    for other in (request("a dog"), request("a red apple", seed=1), request("a red apple", references=1)):
+        assert not torch.allclose(base, generate(generator, [other])[0], atol=1e-3)
+
+
+def test_without_guidance_the_prompt_alone_counts(generator: Generator) -> None:
+    plain = SamplerConfig(num_steps=3, guidance=1.0, shift=1.0)
+    pictures = generate(generator, [request("a red apple")], sampler=plain)
+    assert pictures[0].shape == (3, 16, 16)
+    assert pictures[0].abs().max() <= 1
+
+
+def test_progress_is_reported_every_step(generator: Generator) -> None:
+    seen: list[tuple[int, int]] = []
+    generate(generator, [request("a red apple")], on_step=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 3), (2, 3), (3, 3)]
+
+
+def test_a_size_between_two_cells_is_refused(generator: Generator) -> None:
+    with pytest.raises(ValueError, match="18x16 cannot be drawn: both sides must be multiples of 4 px"):
+        generate(generator, [request("a red apple")._replace(size=ImageSize(16, 18))])
