@@ -1,0 +1,111 @@
+"""Reconstruction of pictures through smooth latents.
+
+Loss: L1 and squared error of pixels (the latter moves colours first) + L1 of their horizontal and vertical differences (edges carry what a small picture shows) + a pull of the
+latents towards zero. Gaussian noise on the latents during training, against the pull's unit scale, makes neighbours decode
+alike. Pictures are mirrored at random.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from annotated_types import Ge, Gt
+from jaxtyping import Float, Shaped
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from curation.decode import training_view
+from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.bundle import AutoencoderBundle, Contents
+from train.objectives.contract import Drawn, LossTerms, ParameterGroup
+
+
+class AutoencoderObjectiveConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Training of the autoencoder."""
+
+    kind: Literal["autoencoder"] = "autoencoder"
+    autoencoder: AutoencoderConfig
+    """Shape of the network."""
+    size_px: Annotated[int, Gt(0)]
+    """Side of the square pictures; a multiple of the autoencoder's factor."""
+    latent_noise: Annotated[float, Ge(0.0)]
+    """Standard deviation of the noise put on latents while training."""
+    latent_pull: Annotated[float, Ge(0.0)]
+    """Weight of the mean squared latent."""
+    square_weight: Annotated[float, Ge(0.0)]
+    """Weight of the squared error."""
+    edge_weight: Annotated[float, Ge(0.0)]
+    """Weight of the differences between neighbouring pixels."""
+
+
+class PictureBatch(NamedTuple):
+    """Pictures in [-1, 1] and the noise their latents get."""
+
+    pictures: Float[Tensor, "b 3 y x"]
+    latent_noise: Float[Tensor, "b c y2 x2"]
+
+
+class AutoencoderObjective:
+    """The autoencoder's objective."""
+
+    columns = ("image",)
+
+    def __init__(self, config: AutoencoderObjectiveConfig) -> None:
+        if config.size_px % config.autoencoder.factor:
+            raise ValueError(f"size_px={config.size_px} must be a multiple of the autoencoder's factor {config.autoencoder.factor}")
+        self.config = config
+        self.autoencoder = Autoencoder(config.autoencoder)
+
+    @property
+    def network(self) -> nn.Module:
+        return self.autoencoder
+
+    def groups(self) -> list[ParameterGroup]:
+        matrices = [parameter for parameter in self.autoencoder.parameters() if parameter.dim() == 2]
+        rest = [parameter for parameter in self.autoencoder.parameters() if parameter.dim() != 2]
+        return [ParameterGroup("muon", matrices), ParameterGroup("adamw", rest)]
+
+    def decode(self, record: Mapping[str, object]) -> Shaped[Tensor, "3 y x"]:
+        encoded = record["image"]
+        assert isinstance(encoded, bytes)
+        return torch.from_numpy(training_view(encoded, self.config.size_px).copy()).permute(2, 0, 1)
+
+    def prepare(self, targets: Sequence[Tensor]) -> None:
+        """Nothing is needed: the statistics are those of the trained encoder."""
+
+    def collate(self, drawn: Sequence[Drawn]) -> PictureBatch:
+        side = self.config.size_px // self.config.autoencoder.factor
+        pictures, noise = [], []
+        for sample in drawn:
+            generator = torch.Generator().manual_seed(sample.key)
+            is_mirrored = bool(torch.rand((), generator=generator) < 0.5)
+            pictures.append(sample.target.flip(2) if is_mirrored else sample.target)
+            noise.append(torch.randn(self.config.autoencoder.latent_channels, side, side, generator=generator))
+        return PictureBatch(_in_range(torch.stack(pictures)), self.config.latent_noise * torch.stack(noise))
+
+    def loss(self, batch: PictureBatch) -> LossTerms:
+        raw = self.autoencoder.raw_latent(batch.pictures)
+        error = self.autoencoder.decode_raw(raw + batch.latent_noise).float() - batch.pictures
+        pixels = error.abs().mean()
+        edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
+        total = pixels + self.config.square_weight * error.square().mean() + self.config.edge_weight * edges + self.config.latent_pull * raw.square().mean()
+        psnr = -10 * (error.detach() / 2).square().mean().log10()
+        return LossTerms(total, {"l1": pixels.item(), "psnr_db": psnr.item(), "latent_rms": raw.detach().square().mean().sqrt().item()})
+
+    def finish(self, targets: Sequence[Tensor]) -> None:
+        """Take the latents' statistics over the training pictures."""
+        with torch.inference_mode():
+            raw = [self.autoencoder.raw_latent(_in_range(torch.stack(list(part)))) for part in _parts(targets, 64)]
+        self.autoencoder.take_statistics(torch.cat(raw))
+
+    def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
+        contents = AutoencoderBundle(autoencoder=self.config.autoencoder, size_px=self.config.size_px)
+        return contents, {"autoencoder": self.autoencoder.state_dict()}
+
+
+def _in_range(pixels: Shaped[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:
+    return pixels.float() / 127.5 - 1
+
+
+def _parts(items: Sequence[Tensor], size: int) -> list[Sequence[Tensor]]:
+    return [items[start : start + size] for start in range(0, len(items), size)]

@@ -1,0 +1,159 @@
+"""Flow matching of latents under text and references, all tasks in one batch.
+
+Loss: mean squared error of the predicted velocity (Lipman et al. 2022, arXiv:2210.02747, eq. 23, in the time direction of
+`models.flow`). Several noise draws share one clean pass: the conditions do not depend on the noise, so a second draw costs
+only its noisy tokens.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Literal, NamedTuple
+
+import torch
+from annotated_types import Ge, Gt, Le
+from jaxtyping import Float, Int
+from pydantic import BaseModel
+from torch import Tensor, nn
+
+from models.bundle import Contents, GeneratorBundle
+from models.dit import DiT, DiTConfig, Memory
+from models.flow import logit_normal_times, point_on_path, velocity_target
+from models.generate import load_autoencoder
+from models.samplers import SamplerConfig
+from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
+from models.text import NAME, TextEncoder
+from train.objectives.contract import Drawn, LossTerms, ParameterGroup
+
+Share = Annotated[float, Ge(0.0), Le(1.0)]
+
+
+class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Training of the generator."""
+
+    kind: Literal["flow"] = "flow"
+    dit: DiTConfig
+    """Shape of the transformer."""
+    autoencoder: str
+    """Folder of the bundle whose latents are learnt."""
+    text_dropout: Share
+    """Share of samples shown an empty text, so that guidance has something to push away from."""
+    uniform_share: Share
+    """Share of times drawn uniformly."""
+    shift: Annotated[float, Gt(0.0)]
+    """Time shift of the training times towards noise."""
+    num_draws: Annotated[int, Gt(0)]
+    """Noise draws per sample and step, sharing one clean pass."""
+    sampler: SamplerConfig
+    """How pictures are drawn from the trained bundle."""
+
+
+class FlowBatch(NamedTuple):
+    """Samples of any tasks; noisy tokens are `num_draws` copies of every sample, one sample's copies side by side."""
+
+    clean: CleanTokens
+    data: NoisyTokens
+    noise: Float[Tensor, "m c"]
+    time: Float[Tensor, " s"]
+    sample: Int[Tensor, " s"]
+    """Index into the clean samples of every noisy copy."""
+
+
+class Flow:
+    """The generator's objective."""
+
+    columns = ("latent", "latent_shape")
+
+    def __init__(self, config: FlowConfig) -> None:
+        autoencoder, contents = load_autoencoder(Path(config.autoencoder))
+        if contents.autoencoder.latent_channels != config.dit.latent_channels:
+            raise ValueError(
+                f"dit.latent_channels={config.dit.latent_channels}, but the autoencoder in {config.autoencoder} "
+                f"has {contents.autoencoder.latent_channels}; make them equal"
+            )
+        self.config = config
+        self.dit = DiT(config.dit)
+        self._autoencoder, self._autoencoder_contents = autoencoder, contents
+        self._text = TextStates()
+
+    @property
+    def network(self) -> nn.Module:
+        return self.dit
+
+    def groups(self) -> list[ParameterGroup]:
+        matrices = self.dit.block_matrices()
+        inside = {id(parameter) for parameter in matrices}
+        rest = [parameter for parameter in self.dit.parameters() if id(parameter) not in inside]
+        return [ParameterGroup("muon", matrices), ParameterGroup("adamw", rest)]
+
+    def decode(self, record: Mapping[str, object]) -> Float[Tensor, "c y x"]:
+        shape = record["latent_shape"]
+        assert isinstance(shape, list)
+        return torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
+
+    def prepare(self, targets: Sequence[Tensor]) -> None:
+        """Nothing depends on the whole data: latents arrive normalised."""
+
+    def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
+        generators = [torch.Generator().manual_seed(sample.key) for sample in drawn]
+        texts = [self._told(sample, generator) for sample, generator in zip(drawn, generators, strict=True)]
+        conditions = [Condition(state, sample.references) for state, sample in zip(self._text(texts), drawn, strict=True)]
+        copies = self.config.num_draws
+        data = pack_noisy([sample.target for sample in drawn for _ in range(copies)])
+        noise = [torch.randn(copies * sample.target[0].numel(), len(sample.target), generator=generator) for sample, generator in zip(drawn, generators, strict=True)]
+        times = [
+            logit_normal_times(copies, generator=generator, shift=self.config.shift, uniform_share=self.config.uniform_share)
+            for generator in generators
+        ]
+        return FlowBatch(
+            clean=pack_clean(conditions, latent_channels=self.config.dit.latent_channels), data=data,
+            noise=torch.cat(noise), time=torch.cat(times), sample=torch.arange(len(drawn)).repeat_interleave(copies),
+        )  # fmt: skip
+
+    def loss(self, batch: FlowBatch) -> LossTerms:
+        token_time = batch.time.repeat_interleave(batch.data.lengths)
+        point = point_on_path(batch.data.latents, batch.noise, token_time)
+        memory = repeated(self.dit.remember(batch.clean), batch.sample)
+        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory)
+        loss = (predicted - velocity_target(batch.data.latents, batch.noise)).square().mean()
+        return LossTerms(loss, {"flow_mse": loss.item()})
+
+    def finish(self, targets: Sequence[Tensor]) -> None:
+        """Nothing depends on the whole data: latents arrive normalised."""
+
+    def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
+        contents = GeneratorBundle(
+            dit=self.config.dit, autoencoder=self._autoencoder_contents.autoencoder, text_encoder=NAME,
+            sampler=self.config.sampler, size_px=self._autoencoder_contents.size_px,
+        )  # fmt: skip
+        return contents, {"dit": self.dit.state_dict(), "autoencoder": self._autoencoder.state_dict()}
+
+    def _told(self, sample: Drawn, generator: torch.Generator) -> str:
+        is_dropped = torch.rand((), generator=generator) < self.config.text_dropout
+        level = int(torch.randint(len(sample.texts), (), generator=generator))
+        return "" if is_dropped else sample.texts[level]
+
+
+class TextStates:
+    """States of texts met before, so that every text is encoded once."""
+
+    def __init__(self) -> None:
+        self._encoder: TextEncoder | None = None
+        self._known: dict[str, Float[Tensor, "t k"]] = {}
+
+    def __call__(self, texts: Sequence[str]) -> list[Float[Tensor, "t k"]]:
+        missing = sorted({text for text in texts if text not in self._known})
+        if missing:
+            self._encoder = self._encoder or TextEncoder.load()
+            self._known.update(zip(missing, self._encoder.encode(missing), strict=True))
+        return [self._known[text] for text in texts]
+
+
+def repeated(memory: Memory, sample: Int[Tensor, " s"]) -> Memory:
+    """The memory of the given samples, with repetitions."""
+    starts = torch.cumsum(memory.lengths, 0) - memory.lengths
+    rows = torch.cat([torch.arange(int(starts[i]), int(starts[i] + memory.lengths[i])) for i in sample.tolist()])
+    return Memory(
+        tuple(key.index_select(0, rows) for key in memory.keys),
+        tuple(value.index_select(0, rows) for value in memory.values),
+        memory.lengths[sample],
+    )
