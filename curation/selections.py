@@ -1,0 +1,189 @@
+"""Which rows a training run may see: chosen by rules from metadata alone, written once, named by its rules' digest.
+
+A sample is chosen when every picture it touches is kept and allowed. Caps are applied by a keyed draw per sample, so the same
+rules choose the same samples on any machine, and a larger cap keeps all that a smaller one chose. Training and held-out
+samples are both in the selection, told apart by `split`; held-out ones are for evaluation only.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from curation.captions.facts import facts_of, target_caption_en
+from curation.splits import unit_draw
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, Task, open_table, pin
+from infra.errors import UserError
+
+IMAGE_COLUMNS: tuple[str, ...] = (
+    "id", "source", "concept", "style", "category", "subcategory", "tone", "gender", "colour", "text_en", "text_zh",
+    "split", "parents", "derivation", "verdict", "captions_en",
+)  # fmt: skip
+"""What `choose` reads of the table `images`."""
+
+
+class TaskRule(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """How many samples of one task, and how often they are drawn."""
+
+    max_train: int | None = Field(ge=0)
+    """Most training samples; None for all there are, 0 for none."""
+    max_heldout: int | None = Field(ge=0)
+    """Most held-out samples; None for all there are, 0 for none."""
+    weight: float = Field(ge=0)
+    """Relative frequency of each sample in training."""
+
+
+class SelectRules(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What is allowed and how much of it."""
+
+    categories: tuple[str, ...]
+    """Categories of the pictures; all when empty."""
+    styles: tuple[str, ...]
+    """Styles of the source pictures; all when empty."""
+    max_concepts: int | None = Field(ge=1)
+    """Most concepts of each split; None for all."""
+    shown_sources: tuple[str, ...]
+    """Sources whose pictures are text-to-image samples, "composed" for composed ones; all when empty."""
+    t2i: TaskRule
+    """Text to image."""
+    edit: TaskRule
+    """One reference and an instruction."""
+    compose: TaskRule
+    """Several references and an instruction."""
+    seed: int
+    """Key of the draws."""
+
+
+class Sample(NamedTuple):
+    """One line of a selection, in the order of SELECTION_SCHEMA."""
+
+    sample_id: str
+    task: Task
+    target_id: str
+    reference_ids: list[str]
+    texts: list[str]
+    score_text: str
+    split: Split
+    weight: float
+
+
+def choose(images: pa.Table, pairs: pa.Table, rules: SelectRules) -> pa.Table:
+    """The selection (SELECTION_SCHEMA), ordered by task and id.
+
+    Args:
+        images: all pictures with `IMAGE_COLUMNS`.
+        pairs: all pairs, PAIRS_SCHEMA.
+
+    Raises:
+        UserError: a concept is in two splits.
+    """
+    pictures = {row["id"]: row for row in images.select(list(IMAGE_COLUMNS)).to_pylist() if row["verdict"] == "kept"}
+    require_disjoint_splits(pictures)
+    allowed = _allowed_ids(pictures, rules)
+    found: dict[tuple[Task, Split], list[Sample]] = defaultdict(list)
+    for sample in (*_shown(pictures, allowed, rules), *_edited(pairs, allowed, rules)):
+        found[sample.task, sample.split].append(sample)
+    chosen = [sample for (task, split), samples in found.items() for sample in _capped(samples, rules, task=task, split=split)]
+    chosen.sort(key=lambda sample: (sample.task, sample.sample_id))
+    return pa.Table.from_pylist([sample._asdict() for sample in chosen], schema=SELECTION_SCHEMA)
+
+
+def require_disjoint_splits(pictures: Mapping[str, Mapping]) -> None:
+    """Refuse source pictures of one concept in two splits.
+
+    Raises:
+        UserError: names the concept.
+    """
+    split_of_concept: dict[str, str] = {}
+    for picture in pictures.values():
+        if not picture["parents"] and split_of_concept.setdefault(picture["concept"], picture["split"]) != picture["split"]:
+            raise UserError(
+                f"concept {picture['concept']!r} is in two splits (picture {picture['id']}): "
+                "sources with different seeds or held-out shares are mixed in one table; ingest them into tables of their own"
+            )
+
+
+def read_selection(uri: str) -> pa.Table:
+    """All lines of a selection.
+
+    Raises:
+        MissingTable: nothing is stored there.
+    """
+    return open_table(pin(TableRef(uri=uri))).to_table()
+
+
+def pictures_of(selection: pa.Table) -> frozenset[str]:
+    """Ids of all pictures that the samples touch: targets and references."""
+    references = selection["reference_ids"].combine_chunks().flatten()
+    return frozenset(selection["target_id"].to_pylist()) | frozenset(references.to_pylist())
+
+
+def in_words(selection: pa.Table) -> str:
+    """For example "t2i 480 + 52 held out, edit 300 + 30 held out"."""
+    counts = Counter(zip(selection["task"].to_pylist(), selection["split"].to_pylist(), strict=True))
+    tasks = dict.fromkeys(task for task in ("t2i", "edit", "compose") if counts[task, "train"] or counts[task, "heldout"])
+    return ", ".join(f"{task} {counts[task, 'train']:,} + {counts[task, 'heldout']:,} held out" for task in tasks) or "nothing"
+
+
+def _allowed_ids(pictures: Mapping[str, Mapping], rules: SelectRules) -> frozenset[str]:
+    """Source pictures that the rules allow, and composed ones all of whose parents are."""
+    sources = [
+        picture
+        for picture in pictures.values()
+        if not picture["parents"]
+        and (not rules.categories or picture["category"] in rules.categories)
+        and (not rules.styles or picture["style"] in rules.styles)
+    ]
+    concepts = _drawn_concepts({(picture["concept"], picture["split"]) for picture in sources}, rules)
+    direct = frozenset(picture["id"] for picture in sources if picture["concept"] in concepts)
+    composed = (picture for picture in pictures.values() if picture["parents"])
+    return direct | {picture["id"] for picture in composed if direct.issuperset(picture["parents"])}
+
+
+def _drawn_concepts(concepts: set[tuple[str, str]], rules: SelectRules) -> frozenset[str]:
+    by_split: dict[str, list[str]] = defaultdict(list)
+    for concept, split in concepts:
+        by_split[split].append(concept)
+    return frozenset(
+        concept
+        for found in by_split.values()
+        for concept in sorted(found, key=lambda one: (unit_draw("concept", rules.seed, one), one))[: rules.max_concepts]
+    )
+
+
+def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
+    for picture in pictures.values():
+        is_shown = not rules.shown_sources or picture["source"] in rules.shown_sources
+        if is_shown and picture["id"] in allowed and picture["captions_en"]:
+            yield Sample(
+                picture["id"], "t2i", picture["id"], [], picture["captions_en"],
+                target_caption_en(facts_of(picture)), picture["split"], rules.t2i.weight,
+            )  # fmt: skip
+
+
+def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
+    for pair in pairs.to_pylist():
+        if allowed.issuperset([pair["target_id"], *pair["reference_ids"]]):
+            weight = _rule(rules, pair["task"]).weight
+            yield Sample(
+                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"],
+                pair["instructions_en"], pair["target_caption_en"], pair["split"], weight,
+            )  # fmt: skip
+
+
+def _capped(samples: list[Sample], rules: SelectRules, *, task: Task, split: Split) -> list[Sample]:
+    rule = _rule(rules, task)
+    cap = rule.max_train if split == "train" else rule.max_heldout
+    return sorted(samples, key=lambda sample: (unit_draw("sample", rules.seed, sample.sample_id), sample.sample_id))[:cap]
+
+
+def _rule(rules: SelectRules, task: Task) -> TaskRule:
+    match task:
+        case "t2i":
+            return rules.t2i
+        case "edit":
+            return rules.edit
+        case "compose":
+            return rules.compose
