@@ -1,0 +1,1 @@
+"""How good a generator is: its pictures beside the real ones, numbers with intervals, and a page to look at."""

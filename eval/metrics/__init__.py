@@ -1,0 +1,1 @@
+"""Pure measures on arrays: nothing here knows a table, a cluster or a run."""
