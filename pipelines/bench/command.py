@@ -1,0 +1,58 @@
+"""The ``bench`` command."""
+
+import argparse
+import datetime
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+
+from infra.errors import UserError
+from infra.provenance import hardware
+from infra.settings import Settings
+from pipelines.bench.result import BenchResult, Measured
+
+BENCHES: dict[str, str] = {
+    "packing": "training step on packed samples, against samples padded to the longest",
+    "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
+}
+
+
+def command(arguments: Sequence[str], settings: Settings) -> int:  # noqa: ARG001  commands are called alike
+    """Run one benchmark, or all; prints a table, and writes JSON where asked."""
+    about = "\n".join(f"  {name:<9} {line}" for name, line in BENCHES.items())
+    parser = argparse.ArgumentParser(
+        prog="seedbed bench", epilog=f"benchmarks:\n{about}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("name", metavar="NAME", help="a benchmark below, or all")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")
+    parser.add_argument("--quick", action="store_true", help="fewer repetitions; ends within a minute")
+    flags = parser.parse_args(arguments)
+    if flags.name not in (*BENCHES, "all"):
+        raise UserError(f"no benchmark {flags.name!r}; there are: {', '.join(BENCHES)}, all")
+    results = [_run(name, is_quick=flags.quick) for name in (BENCHES if flags.name == "all" else [flags.name])]
+    for result in results:
+        print("\n".join(table_lines(result)))
+    if flags.json is not None:
+        lines = ",\n".join(result.model_dump_json(indent=2) for result in results)
+        flags.json.write_text(f"[{lines}]\n" if flags.name == "all" else f"{lines}\n")
+    return 0 if all(all(result.checks.values()) for result in results) else 1
+
+
+def table_lines(result: BenchResult) -> list[str]:
+    """The result as a table."""
+    rows = [("", *result.ours), ("ours", *(f"{value:.4g}" for value in result.ours.values()))]
+    rows += [(peer, *(f"{values[name]:.4g}" for name in result.ours)) for peer, values in result.peers.items()]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    lines = [f"{result.bench}: {BENCHES[result.bench]}", f"  {result.date} · {result.hardware}"]
+    lines += ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
+    lines += [f"  {name}: {value:.2f}x" for name, value in result.ratios.items()]
+    return [*lines, *(f"  {'holds' if holds else 'FAILS'}: {name}" for name, holds in result.checks.items())]
+
+
+def _run(name: str, *, is_quick: bool) -> BenchResult:
+    run: Callable[..., Measured] = import_module(f"pipelines.bench.{name}").run
+    measured = run(is_quick=is_quick)
+    return BenchResult(
+        bench=name, date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(), hardware=hardware(),
+        command=f"seedbed bench {name}{' --quick' if is_quick else ''}", **measured.model_dump(),
+    )  # fmt: skip

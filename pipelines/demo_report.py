@@ -1,0 +1,117 @@
+"""The demo's report: what every stage recorded, gathered into the page's plain values."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from eval.charts import Chart, Series
+from eval.page import write
+from eval.report import Command, Fact, FunnelLine, Report, Stage, Tile, galleries
+from infra.provenance import hardware
+from infra.session import Session
+from models.bundle import read_manifest
+from pipelines.evaluate import read_scores
+from pipelines.job import Outcome
+from train.meters import readings
+
+if TYPE_CHECKING:
+    from pipelines.demo import DemoConfig, Finished
+
+_SHOWN, _SHOWN_HELDOUT = 60, 12
+
+_COMMANDS = (
+    Command("seedbed serve --root runs/demo", "serve this generator, with a page to type a prompt"),
+    Command("seedbed lineage FILE --root runs/demo", "from a served picture back to its source rows and licences"),
+    Command("seedbed ingest --source folder:PATH", "begin with pictures of your own"),
+    Command("seedbed fit generator --root runs/demo --set loop.num_steps=1000", "train for longer on the same selection"),
+    Command("mlflow ui --backend-store-uri sqlite:///runs/demo/mlflow.db", "every run of the chain, with parameters and curves"),
+)
+
+_NOTES = (
+    "Retrieval is by a small contrastive head fitted on this corpus, not CLIP; the Fréchet distance is on EfficientNet-lite0 features, not FID.",
+    "Pictures are drawings: OpenMoji (CC BY-SA 4.0, outlined) and Twemoji (CC BY 4.0, flat). A model trained on them draws emoji.",
+)
+
+
+def write_report(finished: "Sequence[Finished]", config: "DemoConfig", session: Session) -> Path:
+    """Write ``report.html`` into the workspace; gives its place."""
+    outcomes = {stage.name: stage.outcome for stage in finished}
+    evaluation = Path(outcomes["evaluate"].outputs["folder"])
+    scores = read_scores(evaluation)
+    metrics = outcomes["evaluate"].metrics
+    report = Report(
+        title="Seedbed demo",
+        subtitle=_subtitle(finished, config),
+        tiles=_tiles(metrics, sum(stage.outcome.seconds for stage in finished)),
+        galleries=galleries(scores, evaluation, most=_SHOWN, most_heldout=_SHOWN_HELDOUT),
+        scores=scores.scores,
+        charts=tuple(_chart(name, outcomes[name]) for name in ("fit autoencoder", "fit contrastive", "fit generator")),
+        funnel=_funnel(Path(outcomes["curate"].outputs["funnel"])),
+        stages=tuple(_stage(stage.name, stage.outcome) for stage in finished),
+        lineage=_lineage(outcomes, session),
+        commands=_COMMANDS,
+        notes=(*_NOTES, f"Made on {hardware()}."),
+    )
+    place = session.workspace.local("report.html")
+    write(report, place)
+    return place
+
+
+def _subtitle(finished: "Sequence[Finished]", config: "DemoConfig") -> str:
+    outcomes = {stage.name: stage.outcome for stage in finished}
+    categories = " and ".join(config.select.rules.categories) or "all categories"
+    return (
+        f"One model for text-to-image, editing and composition, trained from nothing on {outcomes['select'].rows_out:,} samples of "
+        f"{categories} ({outcomes['ingest'].rows_out:,} drawings) and asked for pictures over HTTP."
+    )
+
+
+def _tiles(metrics: dict[str, float], seconds: float) -> tuple[Tile, ...]:
+    distance, noise = metrics["eval/frechet_lite0/t2i"], metrics["eval/frechet_lite0/t2i/noise"]
+    wanted = (("t2i", "Text to image", 0.5), ("edit", "Edits", 0.3), ("compose", "Compositions", 0.3))
+    found = [
+        Tile(title, f"{value:.0%}", f"own caption first of all (R@1); real pictures {metrics[f'eval/retrieval_r1/{task}/real']:.0%}",
+             "good" if value >= least else "bad")
+        for task, title, least in wanted
+        if (value := metrics.get(f"eval/retrieval_r1/{task}")) is not None
+    ]  # fmt: skip
+    return (
+        *found,
+        Tile("Fréchet-lite0", f"{distance:.0f}", f"noise is at {noise:.0f}", "good" if distance < noise / 2 else "bad"),
+        Tile("Work", f"{seconds / 60:.1f} min", "all stages, without the installation", "plain"),
+    )
+
+
+def _chart(name: str, outcome: Outcome) -> Chart:
+    points = tuple((float(reading.step), reading.values["loss"]) for reading in readings(Path(outcome.outputs["meters"])))
+    return Chart(name.removeprefix("fit ").capitalize(), outcome.note, (Series("loss", points),), "optimizer steps", has_log_scale=True)
+
+
+def _funnel(place: Path) -> tuple[FunnelLine, ...]:
+    lines = json.loads(place.read_text())
+    own = {"category", "rows", "kept", "dropped", "quarantined"}
+    return tuple(
+        FunnelLine(
+            line["category"], line["rows"], line["kept"], line["dropped"], line["quarantined"],
+            {reason: count for reason, count in line.items() if reason not in own and count},
+        )
+        for line in lines
+    )  # fmt: skip
+
+
+def _stage(name: str, outcome: Outcome) -> Stage:
+    return Stage(name, outcome.seconds, outcome.rows_in, outcome.rows_out, outcome.quarantined, outcome.bytes, outcome.note)
+
+
+def _lineage(outcomes: dict[str, Outcome], session: Session) -> tuple[Fact, ...]:
+    bundle = Path(outcomes["fit generator"].outputs["bundle"])
+    manifest = read_manifest(bundle)
+    table = manifest.lineage.tables[0]
+    return (
+        Fact("bundle", manifest.digest, str(bundle)),
+        Fact("built on", ", ".join(manifest.lineage.parents), "autoencoder"),
+        Fact("run", manifest.lineage.run_id, f"in the tree of run {session.tracker.chain_run_id}"),
+        Fact("selection", manifest.lineage.selection.uri, outcomes["select"].note),
+        Fact("table", f"{table.uri} @ version {table.version}", outcomes["curate"].note),
+    )

@@ -1,0 +1,224 @@
+"""Evaluate: generate pictures for training and held-out concepts, score them beside their baselines, keep the pictures.
+
+Pictures are drawn with the code that serves them (`models.generate`). Each is stored as soon as it is drawn and scored from
+what was stored, so a run that was broken off draws nothing twice and scores the same.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+from typing import Literal, NamedTuple, get_args
+
+from pydantic import BaseModel, Field
+
+from curation.selections import read_selection
+from curation.tables import Split, TableRef, Task, pin
+from eval.drawing import DrawSettings, Picture, decoded_noise, draw, reconstructed, store
+from eval.head import load_contrastive
+from eval.render import Row, grid
+from eval.samples import Sample, choose, ids_of, load_pictures, picture_file
+from eval.scores import SampleScore, Score, Scores, Subject
+from eval.scoring import SampleSet, Scorer, SetScores
+from infra.errors import UserError
+from infra.session import Session
+from infra.tracking import Run
+from models.bundle import read_manifest
+from models.generate import Generator
+from models.perception.efficientnet import LiteFeatures
+from models.samplers import SamplerConfig
+from pipelines.job import Outcome, Work, job_digest, run_job
+
+SCORES_FILE = "scores.json"
+_GRID_ROWS = 48
+
+
+class SampleCounts(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """At most how many samples of each task; 0 leaves a task out."""
+
+    t2i: int = Field(ge=0)
+    """Text to image."""
+    edit: int = Field(ge=0)
+    """One reference and an instruction."""
+    compose: int = Field(ge=0)
+    """Several references and an instruction."""
+
+
+class EvaluateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Which generator is scored on which samples."""
+
+    images: TableRef
+    """The table of pictures, narrowed by the selection the generator was trained on."""
+    bundle: str
+    """Folder of the generator's bundle."""
+    contrastive: str
+    """Folder of the bundle with the contrastive head that scores retrieval."""
+    train: SampleCounts
+    """Samples of concepts the generator was trained on."""
+    heldout: SampleCounts
+    """Samples of concepts it has never seen."""
+    level: Literal["short", "medium", "long"]
+    """How detailed the prompts are."""
+    batch_size: int = Field(gt=0)
+    """Pictures drawn at once."""
+    seed: int = Field(ge=0)
+    """Key of the choice of samples and of their noise."""
+    sampler: SamplerConfig | None = None
+    """How latents are drawn; None for the bundle's own, which is what is served."""
+    bundle_digest: str = ""
+    """Digest of the generator's bundle; filled in when the job starts."""
+    contrastive_digest: str = ""
+    """Digest of the head's bundle; filled in when the job starts."""
+
+
+class _Drawn(NamedTuple):
+    """Samples of one task and split, the pictures they refer to by id, and what the generator made of them."""
+
+    samples: list[Sample]
+    views: dict[str, Picture]
+    generated: list[Picture]
+
+
+def run(config: EvaluateConfig, session: Session) -> Outcome:
+    """Score the bundle; outputs `folder` (pictures, grids and `scores.json`), `scores` and `bundle` (places)."""
+    if config.images.selection is None:
+        raise UserError("evaluate needs images.selection, the selection it was trained on (output of `seedbed select`)")
+    resolved = EvaluateConfig.model_validate(
+        {
+            **config.model_dump(),
+            "images": pin(config.images).model_dump(),
+            "bundle_digest": read_manifest(Path(config.bundle)).digest,
+            "contrastive_digest": read_manifest(Path(config.contrastive)).digest,
+        }
+    )
+    return run_job("evaluate", resolved, session, partial(_evaluate, resolved, session))
+
+
+def read_scores(folder: Path) -> Scores:
+    """What an evaluation wrote into its folder."""
+    return Scores.model_validate_json((folder / SCORES_FILE).read_text())
+
+
+def _evaluate(config: EvaluateConfig, session: Session, run: Run) -> Work:
+    folder = session.workspace.local("evaluations", job_digest("evaluate", config))
+    chosen = _chosen(config)
+    generator = Generator.load(Path(config.bundle))
+    head = load_contrastive(Path(config.contrastive))
+    scorer = Scorer(LiteFeatures.load(), head, generator.text_encoder, seed=config.seed)
+    samples: list[SampleScore] = []
+    scores: list[Score] = []
+    with session.progress.stage("evaluate", total=sum(len(each) for each in chosen)) as bar:
+        for each in chosen:
+            drawn = _draw(config, generator, each, folder, on_done=bar.advance)
+            found = scorer.score(_sample_set(config, generator, drawn))
+            samples += _records(drawn, found)
+            scores += found.scores
+            run.log_file(_save_grid(drawn, folder), "grids")
+    result = Scores(
+        bundle=config.bundle_digest, contrastive=config.contrastive_digest, samples=tuple(samples), scores=tuple(scores)
+    )
+    session.workspace.write_text(result.model_dump_json(indent=1), "evaluations", folder.name, SCORES_FILE)
+    run.log_file(folder / SCORES_FILE)
+    assert config.images.version is not None
+    run.log_table(config.images.uri, config.images.version, "input")
+    return _work(config, result, folder)
+
+
+def _chosen(config: EvaluateConfig) -> list[list[Sample]]:
+    """Samples by split and task, sets without any left out.
+
+    Raises:
+        UserError: the selection holds none of what was asked for.
+    """
+    assert config.images.selection is not None
+    selection = read_selection(config.images.selection)
+    splits: tuple[tuple[Split, SampleCounts], ...] = (("train", config.train), ("heldout", config.heldout))
+    sets = [
+        choose(selection, task=task, split=split, num=getattr(counts, task), level=config.level, seed=config.seed)
+        for split, counts in splits
+        for task in get_args(Task)
+    ]
+    if not any(sets):
+        raise UserError(f"selection {config.images.selection} holds none of the samples; check its train and heldout counts")
+    return [each for each in sets if each]
+
+
+def _draw(
+    config: EvaluateConfig, generator: Generator, samples: list[Sample], folder: Path, *, on_done: Callable[[int], None]
+) -> _Drawn:
+    views = load_pictures(config.images, ids_of(samples), size_px=generator.default_size.height_px)
+    (folder / "pictures").mkdir(parents=True, exist_ok=True)
+    for each, pixels in views.items():
+        store(folder / picture_file(each), pixels)
+    generated = draw(
+        generator, samples, views, folder / samples[0].folder,
+        settings=DrawSettings(config.sampler, config.batch_size, config.seed), on_done=on_done,
+    )  # fmt: skip
+    return _Drawn(samples, views, generated)
+
+
+def _sample_set(config: EvaluateConfig, generator: Generator, drawn: _Drawn) -> SampleSet:
+    """The generator's pictures beside those of every baseline."""
+    first, size = drawn.samples[0], generator.default_size
+    real = [drawn.views[sample.target_id] for sample in drawn.samples]
+    pictures: dict[Subject, list[Picture]] = {
+        "generated": drawn.generated,
+        "real": real,
+        "reconstruction": reconstructed(generator.autoencoder, real, batch_size=config.batch_size),
+        "noise": decoded_noise(generator.autoencoder, len(real), size=size, batch_size=config.batch_size, seed=config.seed),
+    }
+    if first.reference_ids:
+        pictures["reference"] = [drawn.views[sample.reference_ids[0]] for sample in drawn.samples]
+    return SampleSet(
+        task=first.task,
+        split=first.split,
+        score_texts=tuple(sample.score_text for sample in drawn.samples),
+        pictures=pictures,
+        references=tuple(tuple(drawn.views[each] for each in sample.reference_ids) for sample in drawn.samples),
+    )
+
+
+def _records(drawn: _Drawn, found: SetScores) -> list[SampleScore]:
+    follows = [None] * len(drawn.samples) if found.follows is None else found.follows.tolist()
+    return [
+        SampleScore(
+            sample_id=sample.sample_id,
+            task=sample.task,
+            split=sample.split,
+            prompt=sample.prompt,
+            score_text=sample.score_text,
+            picture=f"{sample.folder}/{sample.file_stem}.png",
+            target=picture_file(sample.target_id),
+            references=tuple(picture_file(each) for each in sample.reference_ids),
+            rank=rank,
+            follows=does_follow,
+        )
+        for sample, rank, does_follow in zip(drawn.samples, found.ranks.tolist(), follows, strict=True)
+    ]
+
+
+def _save_grid(drawn: _Drawn, folder: Path) -> Path:
+    """The first samples as one labelled picture; gives its place."""
+    shown = list(zip(drawn.samples, drawn.generated, strict=True))[:_GRID_ROWS]
+    most = max(len(sample.reference_ids) for sample, _ in shown)
+    rows = []
+    for sample, picture in shown:
+        references = [drawn.views[each] for each in sample.reference_ids]
+        padding = [None] * (most - len(references))
+        rows.append(Row((*references, *padding, picture, drawn.views[sample.target_id]), sample.prompt))
+    heads = [f"reference {number + 1}" if most > 1 else "reference" for number in range(most)]
+    path = folder / f"{drawn.samples[0].task}-{drawn.samples[0].split}.png"
+    store(path, grid(rows, heads=[*heads, "generated", "real"], across=4 if most else 6, cell_px=96))
+    return path
+
+
+def _work(config: EvaluateConfig, result: Scores, folder: Path) -> Work:
+    metrics = result.metrics()
+    found = [f"{task} {metrics[name]:.0%}" for task in get_args(Task) if (name := f"eval/retrieval_r1/{task}") in metrics]
+    return Work(
+        rows_in=len(result.samples),
+        rows_out=len(result.samples),
+        quarantined=0,
+        outputs={"folder": str(folder), "scores": str(folder / SCORES_FILE), "bundle": config.bundle},
+        metrics=metrics,
+        note=f"scored {len(result.samples):,} pictures; own caption first: {', '.join(found) or 'not asked for'}",
+    )

@@ -1,0 +1,119 @@
+"""Fit: train an objective with Ray Train, from the newest checkpoint when the run was broken off, and write its bundle."""
+
+import shutil
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+import lance
+
+from curation.tables import pin
+from infra.errors import UserError
+from infra.progress import Bar
+from infra.provenance import code_digest
+from infra.session import Session
+from infra.tracking import Run
+from models.bundle import Lineage, TableVersion, read_manifest
+from pipelines.job import Outcome, Work, job_digest, run_job
+from train.config import FitConfig
+from train.meters import Reading, readings
+from train.objectives.flow import FlowConfig
+
+_LOOK_EVERY_S = 1.0
+
+
+def run(config: FitConfig, session: Session) -> Outcome:
+    """Train; outputs `bundle` (its folder), `digest`, and `meters` (the file with the curve)."""
+    if config.data.selection is None:
+        raise UserError("fit needs data.selection, the output of `seedbed select`: it says which rows may be seen")
+    resolved = FitConfig.model_validate({**config.model_dump(), "data": pin(config.data).model_dump()})
+    return run_job("fit", resolved, session, partial(_fit, resolved, session))
+
+
+def _fit(config: FitConfig, session: Session, run: Run) -> Work:
+    name = f"{config.name}-{job_digest('fit', config)}"
+    folder, bundle = session.workspace.local("fits", name), session.workspace.local("bundles", name)
+    folder.mkdir(parents=True, exist_ok=True)
+    lineage = _lineage(config, run)
+    meters = folder / "meters.jsonl"
+    run.log_table(config.data.uri, lineage.tables[0].version, "train")
+    run.log_table(lineage.selection.uri, lineage.selection.version, "selection")
+    session.start_ray()
+    with session.progress.stage(f"fit {config.name}", total=config.loop.num_steps, unit="steps") as bar, _following(meters, bar, run):
+        _train(config, lineage, folder=folder, bundle=bundle)
+    curve = list(readings(meters))
+    manifest = read_manifest(bundle)
+    shutil.rmtree(folder / "checkpoints")  # the run is over; what it learnt is the bundle
+    last = curve[-1].values
+    num_samples = config.loop.num_steps * config.plan.batch_samples
+    return Work(
+        rows_in=num_samples, rows_out=config.loop.num_steps, quarantined=0,
+        outputs={"bundle": str(bundle), "digest": manifest.digest, "meters": str(meters)},
+        metrics={f"train/{key}": value for key, value in last.items()},
+        note=f"{config.name}: {config.loop.num_steps:,} steps, {num_samples:,} samples, loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}",
+    )  # fmt: skip
+
+
+def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:
+    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from train.worker import run_worker
+
+    trainer = TorchTrainer(
+        run_worker,
+        train_loop_config={
+            "config": config.model_dump_json(), "lineage": lineage.model_dump_json(), "folder": str(folder), "bundle": str(bundle),
+        },
+        torch_config=TorchConfig(backend="gloo"),
+        scaling_config=ScalingConfig(num_workers=config.num_workers, resources_per_worker={"CPU": 1}),
+        run_config=RunConfig(name=folder.name, storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=2)),
+    )  # fmt: skip
+    trainer.fit()
+
+
+def _lineage(config: FitConfig, run: Run) -> Lineage:
+    assert config.data.version is not None and config.data.selection is not None, config.data
+    parents: tuple[str, ...] = ()
+    if isinstance(config.objective, FlowConfig):
+        parents = (read_manifest(Path(config.objective.autoencoder)).digest,)
+    return Lineage(
+        run_id=run.id, tables=(TableVersion(uri=config.data.uri, version=config.data.version),),
+        selection=TableVersion(uri=config.data.selection, version=lance.dataset(config.data.selection).version),
+        parents=parents, code=code_digest(),
+    )  # fmt: skip
+
+
+@contextmanager
+def _following(meters: Path, bar: Bar, run: Run) -> Iterator[None]:
+    """Show and record the meters as the workers write them."""
+    over = threading.Event()
+    first = max((reading.step for reading in readings(meters)), default=0)
+    bar.start_at(first)
+
+    def forward(after: int) -> int:
+        fresh = list(readings(meters, after=after))
+        if fresh:
+            run.log_series([(reading.step, _tracked(reading)) for reading in fresh])
+            bar.set(fresh[-1].step, note=f"loss {fresh[-1].values['loss']:.4f}")
+        return fresh[-1].step if fresh else after
+
+    def follow() -> None:
+        step = 0
+        while not over.wait(_LOOK_EVERY_S):
+            step = forward(step)
+        forward(step)
+
+    thread = threading.Thread(target=follow, name="meters", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def _tracked(reading: Reading) -> dict[str, float]:
+    return {f"train/{name}": value for name, value in reading.values.items()}

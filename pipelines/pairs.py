@@ -1,0 +1,166 @@
+"""Pairs: edits and compositions found among the kept pictures, and new pictures composed from them with exact truth.
+
+Composed pictures become rows of the table `images` like any other: workers compose, measure and caption them in one go, and the
+same rules judge them. Every pair, found or composed, is a row of the table `pairs` that points at pictures by id.
+"""
+
+from collections.abc import Sequence
+from functools import partial
+from typing import NamedTuple
+
+import lance
+import pyarrow as pa
+from pydantic import BaseModel, Field, TypeAdapter
+
+from curation import commit, funnel
+from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, compose, image_table, pairs_of, plan
+from curation.edits.pairing import find_pairs
+from curation.judging import judge_table
+from curation.signals.measure import Measuring
+from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, MEASURED_SCHEMA, PAIRS_SCHEMA, TableRef, open_table, pin
+from curation.verdict import LimitsConfig
+from infra.session import Session
+from infra.tracking import Run
+from pipelines.caption import Captioning
+from pipelines.job import Outcome, Work, run_job
+
+COMPOSED_SCHEMA = pa.schema([*IMAGES_SCHEMA, *MEASURED_SCHEMA, *CAPTION_SCHEMA])
+"""What is written of a composed picture; later columns are null."""
+
+TODO_SCHEMA = pa.schema([pa.field("composition", pa.string()), pa.field("parent_row_ids", pa.list_(pa.uint64()))])
+"""How a composition travels to a worker: as JSON, with the places of its parents."""
+
+_COMPOSITION = TypeAdapter(Composition)
+
+
+class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """From which pictures, how many compositions, and where the pairs go."""
+
+    images: TableRef
+    """The table of pictures, curated and captioned; its version names the pictures that may be parents."""
+    pairs: str
+    """Path or URI of the table of pairs; made when it is not there."""
+    categories: tuple[str, ...]
+    """Categories of the parents; all when empty."""
+    compose: ComposeConfig
+    """What is composed."""
+    max_references: int = Field(ge=2)
+    """Most references of a pair that was found, not composed."""
+    limits: LimitsConfig
+    """What a composed picture must reach to be kept."""
+    rows_per_fragment: int = Field(gt=0)
+    """Compositions a worker makes and writes at once."""
+    workers: int = Field(gt=0)
+    """Actors that compose and measure; each holds the feature network."""
+
+
+class Composing:
+    """Composes, measures and captions; built in a worker."""
+
+    def __init__(self, images: TableRef) -> None:
+        self._images = open_table(images)
+        self._measure = Measuring()
+        self._caption = Captioning()
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        """Rows of COMPOSED_SCHEMA for those compositions (TODO_SCHEMA) that are worth seeing."""
+        batches = [rows.slice(start, commit.BATCH_ROWS) for start in range(0, rows.num_rows, commit.BATCH_ROWS)]
+        composed = pa.concat_tables([image_table(self._composed(batch)) for batch in batches])
+        return _beside(composed, self._measure(composed), self._caption(composed))
+
+    def _composed(self, batch: pa.Table) -> list[Composed]:
+        row_ids = [tuple(parents) for parents in batch["parent_row_ids"].to_pylist()]
+        encoded = _pictures_at(self._images, sorted({row_id for parents in row_ids for row_id in parents}))
+        compositions = [_COMPOSITION.validate_json(text) for text in batch["composition"].to_pylist()]
+        made = [compose(one, [encoded[row_id] for row_id in parents]) for one, parents in zip(compositions, row_ids, strict=True)]
+        return [one for one in made if isinstance(one, Composed)]
+
+
+class Planned(NamedTuple):
+    """What the kept pictures give: parents, compositions, and how many of those are in the table already."""
+
+    parents: pa.Table
+    compositions: list[Composition]
+    todo: list[Composition]
+
+
+def run(config: PairsConfig, session: Session) -> Outcome:
+    """Compose and pair; outputs `images` and its `version` (with the composed rows), `pairs` and its `pairs_version`."""
+    resolved = PairsConfig.model_validate({**config.model_dump(), "images": pin(config.images).model_dump()})
+    return run_job("pairs", resolved, session, partial(_pairs, resolved, session))
+
+
+def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
+    commit.require_columns(config.images, MEASURED_SCHEMA, job="curate")
+    commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
+    planned = _planned(config)
+    images, made, counts = _compose_and_judge(config, session, planned)
+    found = find_pairs(planned.parents, max_references=config.max_references)
+    pairs = pa.concat_tables([found, pairs_of(made)])
+    commit.create(config.pairs, PAIRS_SCHEMA)
+    table = commit.append_table(config.pairs, pairs)
+    for written in (images, table):
+        run.log_table(written.uri, commit.version_of(written), "output")
+    num_omitted = len(planned.compositions) - len(made)
+    return Work(
+        rows_in=planned.parents.num_rows,
+        rows_out=pairs.num_rows,
+        quarantined=counts.to_pylist()[-1]["quarantined"],
+        outputs={"images": images.uri, "version": str(images.version), "pairs": table.uri, "pairs_version": str(table.version)},
+        metrics={
+            "pairs/found_pairs": found.num_rows, "pairs/composed_images": len(made), "pairs/omitted_images": num_omitted,
+            **funnel.as_metrics(counts, "pairs"),
+        },
+        note=f"{pairs.num_rows:,} pairs from {planned.parents.num_rows:,} pictures: {found.num_rows:,} found, "
+        f"{len(made):,} composed ({funnel.in_words(counts)}; {num_omitted:,} left out, nothing to see)",
+    )  # fmt: skip
+
+
+def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) -> tuple[TableRef, list[Composition], pa.Table]:
+    """The table with all composed pictures in it, the compositions that were worth making, and their funnel."""
+    wanted = frozenset(one.id for one in planned.compositions)
+    images, counts = judge_table(_compose(config, session, planned), config.limits, only=wanted)
+    made = frozenset(commit.rows_of(images, ["id"], where="source = 'composed'")["id"].to_pylist())
+    return images, [one for one in planned.compositions if one.id in made], counts
+
+
+def _planned(config: PairsConfig) -> Planned:
+    rows = commit.rows_of(config.images, list(COLUMNS), where="verdict = 'kept' AND source != 'composed'").sort_by("id")
+    if config.categories:
+        rows = rows.filter(pa.array([category in config.categories for category in rows["category"].to_pylist()], pa.bool_()))
+    compositions = plan(rows, config.compose)
+    present = commit.ids_in(config.images.uri)
+    return Planned(rows, compositions, [one for one in compositions if one.id not in present])
+
+
+def _compose(config: PairsConfig, session: Session, planned: Planned) -> TableRef:
+    """Append what is not there yet; gives the newest version."""
+    row_ids = dict(zip(planned.parents["id"].to_pylist(), planned.parents["_rowid"].to_pylist(), strict=True))
+    if planned.todo:
+        session.start_ray()
+    with session.progress.stage("pairs", total=len(planned.compositions)) as bar:
+        bar.start_at(len(planned.compositions) - len(planned.todo))
+        return commit.append_rows(
+            config.images.uri, COMPOSED_SCHEMA, _chunks(planned.todo, row_ids, size=config.rows_per_fragment),
+            build=partial(Composing, config.images), workers=commit.Actors(config.workers), on_commit=bar.advance,
+        )  # fmt: skip
+
+
+def _chunks(compositions: Sequence[Composition], row_ids: dict[str, int], *, size: int) -> list[pa.Table]:
+    lines = [
+        {"composition": _COMPOSITION.dump_json(one).decode(), "parent_row_ids": [row_ids[parent] for parent in one.parent_ids]}
+        for one in compositions
+    ]
+    return [pa.Table.from_pylist(lines[start : start + size], schema=TODO_SCHEMA) for start in range(0, len(lines), size)]
+
+
+def _pictures_at(dataset: lance.LanceDataset, row_ids: Sequence[int]) -> dict[int, bytes]:
+    found = dataset.scanner(columns=["image"], filter=f"_rowid IN ({','.join(map(str, row_ids))})", with_row_id=True).to_table()
+    return dict(zip(found["_rowid"].to_pylist(), found["image"].to_pylist(), strict=True))
+
+
+def _beside(first: pa.Table, *others: pa.Table) -> pa.Table:
+    for other in others:
+        for field in other.schema:
+            first = first.append_column(field, other[field.name])
+    return first

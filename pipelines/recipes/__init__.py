@@ -1,0 +1,1 @@
+"""Complete configurations: one function is one job that can be run."""

@@ -1,0 +1,104 @@
+"""Recipes of `seedbed fit`: small models that two CPU cores learn in minutes."""
+
+import torch
+
+from curation.tables import TableRef
+from infra.storage import Workspace
+from models import autoencoder as autoencoders
+from models import dit as transformers
+from models.perception.contrastive import ContrastiveConfig
+from models.samplers import SamplerConfig
+from models.text import TEXT_WIDTH
+from pipelines.recipes import latest
+from train.config import CheckpointConfig, FitConfig
+from train.loop import LoopConfig, Precision
+from train.objectives.autoencoder import AutoencoderObjectiveConfig
+from train.objectives.contrastive import ContrastiveObjectiveConfig
+from train.objectives.flow import FlowConfig
+from train.optim import OptimConfig
+from train.plan import PlanConfig
+
+SIZE_PX = 64
+LATENT_CHANNELS = 24
+SAMPLER = SamplerConfig(num_steps=16, guidance=2.5, shift=1.0)
+
+
+def autoencoder(workspace: Workspace) -> FitConfig:
+    """The f16 autoencoder of 64 px drawings, on the newest selection.
+
+    Run:      seedbed fit autoencoder
+    Hardware: two cores, about 3 minutes
+    """
+    return autoencoder_on(latest.selected_images(workspace))
+
+
+def contrastive(workspace: Workspace) -> FitConfig:
+    """The image-text head that scores retrieval, on the newest selection.
+
+    Run:      seedbed fit contrastive
+    Hardware: two cores, about half a minute
+    """
+    return contrastive_on(latest.selected_images(workspace))
+
+
+def generator(workspace: Workspace) -> FitConfig:
+    """The generator: text-to-image, edits and compositions in one model, on the newest selection and autoencoder.
+
+    Run:      seedbed fit generator
+    Hardware: two cores, about 7 minutes
+    """
+    return generator_on(latest.selected_images(workspace), autoencoder=latest.bundle(workspace, "autoencoder"))
+
+
+default = generator
+
+
+def autoencoder_on(data: TableRef) -> FitConfig:
+    """`autoencoder` on a given table."""
+    return FitConfig(
+        name="autoencoder",
+        objective=AutoencoderObjectiveConfig(
+            autoencoder=autoencoders.tiny(latent_channels=LATENT_CHANNELS), size_px=SIZE_PX,
+            latent_noise=0.15, latent_pull=0.003, square_weight=2.0, edge_weight=0.5,
+        ),
+        data=data,
+        plan=PlanConfig(seed=0, batch_samples=32, num_slots=1, task_shares={"t2i": 0.5, "edit": 0.25, "compose": 0.25}),
+        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.01, weight_decay=0.0, warmup_steps=30, final_share=0.02, clip_norm=1.0),
+        loop=LoopConfig(num_steps=360, precision=_precision(), ema_decay=0.98),
+        checkpoint=CheckpointConfig(every_steps=60),
+    )  # fmt: skip
+
+
+def contrastive_on(data: TableRef) -> FitConfig:
+    """`contrastive` on a given table."""
+    return FitConfig(
+        name="contrastive",
+        objective=ContrastiveObjectiveConfig(head=ContrastiveConfig(width=256, text_hidden=512, image_noise=0.5)),
+        data=data,
+        plan=PlanConfig(seed=0, batch_samples=256, num_slots=1, task_shares={"t2i": 1.0}),
+        optim=OptimConfig(adamw_lr=1e-3, muon_lr=0.01, weight_decay=0.01, warmup_steps=20, final_share=0.02, clip_norm=1.0),
+        loop=LoopConfig(num_steps=300, precision="fp32", ema_decay=0.98),
+        checkpoint=CheckpointConfig(every_steps=100),
+    )  # fmt: skip
+
+
+def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
+    """`generator` on a given table and autoencoder bundle."""
+    return FitConfig(
+        name="generator",
+        objective=FlowConfig(
+            dit=transformers.tiny(latent_channels=LATENT_CHANNELS, text_width=TEXT_WIDTH), autoencoder=autoencoder,
+            text_dropout=0.1, uniform_share=0.1, shift=1.0, num_draws=3, sampler=SAMPLER,
+        ),
+        data=data,
+        plan=PlanConfig(seed=0, batch_samples=48, num_slots=1, task_shares={"t2i": 0.5, "edit": 0.3, "compose": 0.2}),
+        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.02, weight_decay=0.01, warmup_steps=30, final_share=0.01, clip_norm=1.0),
+        loop=LoopConfig(num_steps=300, precision=_precision(), ema_decay=0.99),
+        checkpoint=CheckpointConfig(every_steps=50),
+    )  # fmt: skip
+
+
+def _precision() -> Precision:
+    """bf16 where the processor multiplies it natively; elsewhere it is emulated at a fraction of fp32's speed."""
+    is_native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()  # noqa: SLF001  torch offers no public name
+    return "bf16" if is_native else "fp32"

@@ -1,0 +1,25 @@
+"""Recipes of `seedbed pairs`."""
+
+from curation.edits.composing import ComposeConfig
+from curation.tables import TableRef
+from infra.storage import Workspace
+from pipelines.pairs import PairsConfig
+from pipelines.recipes.curate import DRAWINGS
+
+
+def default(workspace: Workspace) -> PairsConfig:
+    """Food and animals: pairs found among them, and about three composed pictures for each.
+
+    Run:      seedbed pairs
+    Hardware: two cores, about 25 ms a composed picture and core
+    """
+    return PairsConfig(
+        images=TableRef(uri=workspace.uri("tables", "images.lance")),
+        pairs=workspace.uri("tables", "pairs.lance"),
+        categories=("Food & Drink", "Animals & Nature"),
+        compose=ComposeConfig(backgrounds_per_image=1.3, mirrors_per_image=0.6, pastes_per_image=1.0, seed=0, size_px=128),
+        max_references=2,
+        limits=DRAWINGS,
+        rows_per_fragment=128,
+        workers=2,
+    )

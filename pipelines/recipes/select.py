@@ -1,0 +1,26 @@
+"""Recipes of `seedbed select`."""
+
+from curation.selections import SelectRules, TaskRule
+from curation.tables import TableRef
+from infra.storage import Workspace
+from pipelines.select import SelectConfig
+
+ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
+"""Every sample there is, each as often as any other."""
+
+
+def default(workspace: Workspace) -> SelectConfig:
+    """Food and animals, all three tasks.
+
+    Run:      seedbed select
+    Hardware: one core, seconds
+    """
+    return SelectConfig(
+        name="food_animals",
+        images=TableRef(uri=workspace.uri("tables", "images.lance")),
+        pairs=TableRef(uri=workspace.uri("tables", "pairs.lance")),
+        rules=SelectRules(
+            categories=("Food & Drink", "Animals & Nature"), styles=(), max_concepts=None, shown_sources=("emoji",), t2i=ALL, edit=ALL,
+            compose=ALL, seed=0,
+        ),
+    )  # fmt: skip

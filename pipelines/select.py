@@ -1,0 +1,59 @@
+"""Select: choose the samples of a training run by rules. Reads metadata only, so it takes seconds and no Ray."""
+
+from functools import partial
+
+from pydantic import BaseModel, Field
+
+from curation import commit
+from curation.selections import IMAGE_COLUMNS, SelectRules, choose, in_words, pictures_of
+from curation.tables import CAPTION_SCHEMA, MEASURED_SCHEMA, TableRef, open_table, pin
+from infra.errors import UserError
+from infra.session import Session
+from infra.tracking import Run
+from pipelines.job import Outcome, Work, job_digest, run_job
+
+
+class SelectConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """From which tables, by which rules."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_.]*$")
+    """First part of the selection's name; the digest of this configuration is the second."""
+    images: TableRef
+    """The table of pictures, curated and captioned."""
+    pairs: TableRef
+    """The table of edits and compositions."""
+    rules: SelectRules
+    """What is chosen."""
+
+
+def run(config: SelectConfig, session: Session) -> Outcome:
+    """Write the selection; outputs `selection` (its place), `images` and `version` (the table it narrows)."""
+    resolved = SelectConfig.model_validate(
+        {**config.model_dump(), "images": pin(config.images).model_dump(), "pairs": pin(config.pairs).model_dump()}
+    )
+    return run_job("select", resolved, session, partial(_select, resolved, session))
+
+
+def _select(config: SelectConfig, session: Session, run: Run) -> Work:
+    images = open_table(config.images)
+    commit.require_columns(config.images, MEASURED_SCHEMA, job="curate")
+    commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
+    pairs = open_table(config.pairs).to_table()
+    with session.progress.stage("select", total=None, unit="samples") as bar:
+        selection = choose(images.to_table(columns=list(IMAGE_COLUMNS)), pairs, config.rules)
+        if not selection.num_rows:
+            raise UserError(f"no kept picture of {config.images.uri} fits the rules; check rules.categories and rules.styles")
+        uri = session.workspace.uri("selections", f"{config.name}-{job_digest('select', config)}.lance")
+        table = commit.write_selection(uri, selection)
+        bar.set(selection.num_rows)
+    for read in (config.images, config.pairs):
+        run.log_table(read.uri, commit.version_of(read), "input")
+    run.log_table(uri, commit.version_of(table), "selection")
+    return Work(
+        rows_in=images.count_rows() + pairs.num_rows,
+        rows_out=selection.num_rows,
+        quarantined=0,
+        outputs={"selection": uri, "images": config.images.uri, "version": str(config.images.version)},
+        metrics={"select/samples": selection.num_rows, "select/pictures_images": len(pictures_of(selection))},
+        note=f"chose {selection.num_rows:,} samples: {in_words(selection)}",
+    )

@@ -1,0 +1,31 @@
+"""The bench command: a table, a file, and refusals."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from infra.errors import UserError
+from infra.settings import Settings
+from pipelines.bench.command import command
+from pipelines.bench.result import BenchResult, median_seconds
+
+
+def test_a_benchmark_writes_its_result_beside_its_peers(settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    place = tmp_path / "memory.json"
+    assert command(["memory", "--quick", "--json", str(place)], settings) == 0
+    result = BenchResult.model_validate(json.loads(place.read_text()))
+    assert result.ratios["seconds"] > 1
+    assert all(result.checks.values())
+    assert "bit for bit" in capsys.readouterr().out
+
+
+def test_an_unknown_benchmark_is_refused_with_the_list(settings: Settings) -> None:
+    with pytest.raises(UserError, match="there are: packing, memory, all"):
+        command(["speed"], settings)
+
+
+def test_ways_are_timed_in_turns_after_a_warm_up() -> None:
+    order: list[str] = []
+    median_seconds({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, repetitions=2)
+    assert order == ["a", "b", "a", "b", "a", "b"]

@@ -1,0 +1,66 @@
+from typing import Annotated, Literal
+
+import pytest
+from pydantic import BaseModel, Field
+
+from infra.errors import UserError
+from pipelines.overrides import apply, leaves
+
+
+class AdamW(BaseModel, frozen=True, extra="forbid"):
+    kind: Literal["adamw"] = "adamw"
+    learning_rate: float = Field(gt=0)
+
+
+class Muon(BaseModel, frozen=True, extra="forbid"):
+    kind: Literal["muon"] = "muon"
+    learning_rate: float = 0.02
+
+
+class Config(BaseModel, frozen=True, extra="forbid"):
+    name: str
+    steps: int = Field(gt=0)
+    categories: tuple[str, ...] = ()
+    limit: int | None = None
+    optim: Annotated[AdamW | Muon, Field(discriminator="kind")]
+
+
+CONFIG = Config(name="tiny", steps=10, optim=AdamW(learning_rate=1e-3))
+
+
+def test_leaves_change_and_the_rest_stays():
+    changed = apply(CONFIG, ["steps=20", "optim.learning_rate=3e-4", "categories=[food, animals]", "limit=5"])
+    assert changed == Config(name="tiny", steps=20, categories=("food", "animals"), limit=5, optim=AdamW(learning_rate=3e-4))
+    assert CONFIG.steps == 10
+
+
+def test_text_stays_text():
+    assert apply(CONFIG, ["name=1234"]).name == "1234"
+    assert apply(CONFIG, ["name=no"]).name == "no"
+    assert apply(CONFIG, ["name=a=b"]).name == "a=b"
+    assert apply(CONFIG, ["limit=null"]).limit is None
+
+
+@pytest.mark.parametrize(
+    ("assignment", "message"),
+    [
+        ("stepz=20", "has no such setting; did you mean 'steps'"),
+        ("optim.learnin_rate=1", "did you mean 'optim.learning_rate'"),
+        ("learning_rate=1", "did you mean 'optim.learning_rate'"),
+        ("steps.more=1", "--set steps.more: Config has no such setting"),
+        ("optim.kind=muon", "would change structure"),
+        ("optim={kind: muon}", "would change structure"),
+        ("steps", "not of the form path=value"),
+        ("steps=many", r"setting steps: .*valid integer.* \(got 'many'\)"),
+        ("steps=-1", r"setting steps: .*greater than 0 \(got -1\)"),
+        ("categories=[food", "cannot read '\\[food' as a YAML value"),
+    ],
+)
+def test_what_cannot_be_set_is_refused_in_one_line(assignment, message):
+    with pytest.raises(UserError, match=message) as caught:
+        apply(CONFIG, [assignment])
+    assert "\n" not in str(caught.value)
+
+
+def test_leaves_are_all_that_can_be_set():
+    assert list(leaves(CONFIG)) == ["name", "steps", "categories", "limit", "optim.learning_rate"]
