@@ -308,7 +308,8 @@ def _run(blocks: Sequence[pa.Table], worker: _Worker, arguments: Mapping[str, ob
     """Stream blocks through Ray Data, in order; yields what was written for each of them.
 
     A pool of actors starts as large as asked for, but one actor is enough to go on: a cluster with a single free CPU only
-    takes longer. One block at a time goes to an actor, so that none waits behind another while an actor is idle.
+    takes longer. An actor is given two blocks at a time, the least that Ray Data takes; with more, one would sit on them
+    while another is idle.
     """
     import ray.data
 
@@ -317,7 +318,7 @@ def _run(blocks: Sequence[pa.Table], worker: _Worker, arguments: Mapping[str, ob
     dataset.context.execution_options.preserve_order = True
     if isinstance(workers, Actors):
         pool = ray.data.ActorPoolStrategy(
-            min_size=1, max_size=num_workers, initial_size=num_workers, max_tasks_in_flight_per_actor=1
+            min_size=1, max_size=num_workers, initial_size=num_workers, max_tasks_in_flight_per_actor=2
         )
         written = dataset.map_batches(worker, fn_constructor_kwargs=dict(arguments), compute=pool, num_cpus=1, **_WHOLE_BLOCKS)
     else:

@@ -25,8 +25,12 @@ from infra.tracking import Tracker, Tracking
 logger = logging.getLogger(__name__)
 
 _OBJECT_STORE_BYTES = 1 << 30     # pixels are read in the workers and never travel between operators
+_TALKATIVE = (                    # that it uses tokens, that it leaves .git and .venv behind: as it should
+    "ray._private.authentication.authentication_token_setup",
+    "ray._private.runtime_env.working_dir",
+)
 _ANSWER_WITHIN_S = 10.0
-_WORKER_ENVIRONMENT = {"RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "TOKENIZERS_PARALLELISM": "false", "GIT_PYTHON_REFRESH": "quiet"}
+_WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "TOKENIZERS_PARALLELISM": "false", "GIT_PYTHON_REFRESH": "quiet"}
 
 
 class ForeignPackage(UserError):
@@ -137,6 +141,8 @@ def start_ray(settings: Settings, *, temp_dir: Path | None = None) -> None:
     """
     import ray
 
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.ERROR)
     if settings.address is None:
         _start_local_ray(settings, temp_dir=temp_dir)
     else:

@@ -152,12 +152,13 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
 
 
 def _recipes(name: str) -> Iterator[tuple[str, str]]:
-    """Names and first lines of a job's recipes, read without importing them."""
+    """Names and first lines of a job's recipes (public functions of a workspace), read without importing them."""
     path = Path(__file__).with_name("recipes") / f"{name}.py"
     if not path.is_file():
         return
-    for node in ast.parse(path.read_text(encoding="utf-8")).body:
-        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_"):
+    functions = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.FunctionDef)]
+    for node in functions:
+        if [argument.arg for argument in node.args.args] == ["workspace"] and not node.name.startswith("_"):
             yield node.name, (ast.get_docstring(node) or "").partition("\n")[0]
 
 

@@ -137,6 +137,10 @@ class Feed(Generic[B]):
         self._seed, self._batch_samples = plan_config.seed, plan_config.batch_samples
         self._plan = Plan(plan_config, tasks=samples.tasks, weights=samples.weights, costs=samples.costs)
 
+    def texts(self) -> list[str]:
+        """Every distinct text a model may be told."""
+        return sorted({text for texts in self._samples.texts for text in texts})
+
     def target_pictures(self) -> list[Tensor]:
         """Every distinct target, decoded, in row order."""
         rows = sorted({int(row) for row in self._samples.targets})

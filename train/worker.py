@@ -63,6 +63,7 @@ def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path,
     )
     rows = RowCache(open_table(config.data), objective, cache_bytes=config.feed.cache_bytes)
     feed = Feed(load_samples(config.data, "train"), config.plan, rows, objective, config=config.feed)
+    objective.learn_texts(feed.texts())
     if not state.restore(folder.checkpoints):
         objective.prepare(feed.target_pictures())
         state.average = Average(objective.network, decay=config.loop.ema_decay)

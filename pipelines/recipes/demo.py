@@ -18,7 +18,7 @@ CATEGORIES = ("Food & Drink", "Animals & Nature")
 
 
 def default(workspace: Workspace) -> DemoConfig:
-    """Food and animals: 582 drawings, about 2,500 samples, three small models.
+    """Food and animals are ingested and judged, food is learnt: 582 drawings, about 1,400 samples, three small models.
 
     Run:      seedbed demo
     Hardware: two cores, about 15 minutes
@@ -55,7 +55,7 @@ def smoke(workspace: Workspace) -> DemoConfig:
     few = SampleCounts(t2i=4, edit=4, compose=2)
     changes: dict[str, dict[str, object]] = {
         "select": {"rules": whole.select.rules.model_copy(update={"max_concepts": 12}).model_dump()},
-        "pairs": {"categories": CATEGORIES[:1], "compose": {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}},
+        "pairs": {"compose": {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}},
         "ingest": {"source": EmojiConfig(categories=CATEGORIES[:1]).model_dump()},
         "autoencoder": _short(whole.autoencoder, num_steps=6, batch_samples=8),
         "contrastive": _short(whole.contrastive, num_steps=6, batch_samples=8),

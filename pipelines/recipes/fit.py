@@ -64,7 +64,7 @@ def autoencoder_on(data: TableRef) -> FitConfig:
         data=data,
         plan=PlanConfig(seed=0, batch_samples=32, num_slots=1, task_shares={"t2i": 0.5, "edit": 0.25, "compose": 0.25}),
         optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.01, weight_decay=0.0, warmup_steps=30, final_share=0.02, clip_norm=1.0),
-        loop=LoopConfig(num_steps=360, precision=_precision(), ema_decay=0.98),
+        loop=LoopConfig(num_steps=320, precision=_precision(), ema_decay=0.98),
         checkpoint=CheckpointConfig(every_steps=60),
     )  # fmt: skip
 
@@ -88,12 +88,12 @@ def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
         name="generator",
         objective=FlowConfig(
             dit=transformers.tiny(latent_channels=LATENT_CHANNELS, text_width=TEXT_WIDTH), autoencoder=autoencoder,
-            text_dropout=0.1, uniform_share=0.1, shift=1.0, num_draws=3, sampler=SAMPLER,
+            text_dropout=0.1, uniform_share=0.1, shift=2.0, num_draws=3, sampler=SAMPLER,
         ),
         data=data,
-        plan=PlanConfig(seed=0, batch_samples=48, num_slots=1, task_shares={"t2i": 0.5, "edit": 0.3, "compose": 0.2}),
-        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.02, weight_decay=0.01, warmup_steps=30, final_share=0.01, clip_norm=1.0),
-        loop=LoopConfig(num_steps=300, precision=_precision(), ema_decay=0.99),
+        plan=PlanConfig(seed=0, batch_samples=48, num_slots=1, task_shares={"t2i": 0.46, "edit": 0.3, "compose": 0.24}),
+        optim=OptimConfig(adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, warmup_steps=30, final_share=0.01, clip_norm=1.0),
+        loop=LoopConfig(num_steps=400, precision=_precision(), ema_decay=0.99),
         checkpoint=CheckpointConfig(every_steps=50),
     )  # fmt: skip
 

@@ -10,17 +10,17 @@ ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
 
 
 def default(workspace: Workspace) -> SelectConfig:
-    """Food and animals, all three tasks.
+    """Food and drink, all three tasks.
 
     Run:      seedbed select
     Hardware: one core, seconds
     """
     return SelectConfig(
-        name="food_animals",
+        name="food",
         images=TableRef(uri=workspace.uri("tables", "images.lance")),
         pairs=TableRef(uri=workspace.uri("tables", "pairs.lance")),
         rules=SelectRules(
-            categories=("Food & Drink", "Animals & Nature"), styles=(), max_concepts=None, shown_sources=("emoji",), t2i=ALL, edit=ALL,
+            categories=("Food & Drink",), styles=(), max_concepts=None, shown_sources=("emoji",), t2i=ALL, edit=ALL,
             compose=ALL, seed=0,
         ),
     )  # fmt: skip

@@ -73,6 +73,9 @@ class AutoencoderObjective:
     def prepare(self, targets: Sequence[Tensor]) -> None:
         """Nothing is needed: the statistics are those of the trained encoder."""
 
+    def learn_texts(self, texts: Sequence[str]) -> None:
+        """Texts play no part."""
+
     def collate(self, drawn: Sequence[Drawn]) -> PictureBatch:
         side = self.config.size_px // self.config.autoencoder.factor
         pictures, noise = [], []

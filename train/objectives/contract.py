@@ -80,6 +80,10 @@ class Objective(Protocol[B]):
         """First look at the training pictures, before a fresh start (not on resuming)."""
         ...
 
+    def learn_texts(self, texts: Sequence[str]) -> None:
+        """Encode every text that will be met, before the first step of this process, so that preparing batches stays light."""
+        ...
+
     def collate(self, drawn: Sequence[Drawn]) -> B:
         """A batch, with every random draw in it made from the samples' keys."""
         ...

@@ -61,6 +61,9 @@ class Contrastive:
         """Standardise by the statistics of the pictures it is fitted on."""
         self.head.calibrate(torch.stack(list(targets)))
 
+    def learn_texts(self, texts: Sequence[str]) -> None:
+        self._pooled_texts(texts)
+
     def collate(self, drawn: Sequence[Drawn]) -> FeatureBatch:
         texts, noise = [], []
         for sample in drawn:

@@ -93,6 +93,9 @@ class Flow:
     def prepare(self, targets: Sequence[Tensor]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""
 
+    def learn_texts(self, texts: Sequence[str]) -> None:
+        self._text([*texts, ""])
+
     def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
         generators = [torch.Generator().manual_seed(sample.key) for sample in drawn]
         texts = [self._told(sample, generator) for sample, generator in zip(drawn, generators, strict=True)]
@@ -133,6 +136,9 @@ class Flow:
         return "" if is_dropped else sample.texts[level]
 
 
+_TEXTS_AT_ONCE = 64
+
+
 class TextStates:
     """States of texts met before, so that every text is encoded once."""
 
@@ -141,10 +147,12 @@ class TextStates:
         self._known: dict[str, Float[Tensor, "t k"]] = {}
 
     def __call__(self, texts: Sequence[str]) -> list[Float[Tensor, "t k"]]:
-        missing = sorted({text for text in texts if text not in self._known})
+        missing = sorted({text for text in texts if text not in self._known}, key=len)  # like lengths pad little
         if missing:
             self._encoder = self._encoder or TextEncoder.load()
-            self._known.update(zip(missing, self._encoder.encode(missing), strict=True))
+            for start in range(0, len(missing), _TEXTS_AT_ONCE):
+                part = missing[start : start + _TEXTS_AT_ONCE]
+                self._known.update(zip(part, self._encoder.encode(part), strict=True))
         return [self._known[text] for text in texts]
 
 
