@@ -1,0 +1,1 @@
+"""From raw pictures with texts to a training table: sources, signals, verdicts, captions, pairs, selections."""

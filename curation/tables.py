@@ -100,7 +100,7 @@ PAIRS_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("task", pa.string(), nullable=False),               # "edit" or "compose"
-        pa.field("kind", pa.string(), nullable=False),               # "style", "background", "mirror", "tone", "gender", "colour", "paste", "joined"
+        pa.field("kind", pa.string(), nullable=False),               # "style", "background", "mirror", "tone", "paste", "joined", ...
         pa.field("reference_ids", pa.list_(pa.string()), nullable=False),
         pa.field("target_id", pa.string(), nullable=False),
         pa.field("instructions_en", pa.list_(pa.string()), nullable=False),  # one per CAPTION_LEVELS
@@ -172,10 +172,11 @@ def _dataset(uri: str, version: int | None) -> lance.LanceDataset:
         dataset = lance.dataset(uri, version=version)
     except (ValueError, OSError) as error:
         wanted = uri if version is None else f"{uri} at version {version}"
-        raise MissingTable(f"no table at {wanted}; run the job that writes it first (`seedbed --help` shows the order)") from error
+        raise MissingTable(f"no table at {wanted}; run the job that writes it (`seedbed --help` shows the order)") from error
     written = int((dataset.schema.metadata or {}).get(b"seedbed.schema_version", b"0"))
     if written > SCHEMA_VERSION:
-        raise MissingTable(f"table {uri} has schema version {written}, this installation reads up to {SCHEMA_VERSION}; update seedbed")
+        readable = f"this installation reads up to {SCHEMA_VERSION}; update seedbed"
+        raise MissingTable(f"table {uri} has schema version {written}, {readable}")
     return dataset
 
 

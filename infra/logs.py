@@ -35,7 +35,7 @@ class EventFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         """One line; an exception's traceback follows it."""
-        own = {key: value for key, value in vars(record).items() if key not in _STANDARD}
+        own = {key: value for key, value in vars(record).items() if key not in _STANDARD and key[0] != "_"}
         pairs = " ".join(f"{key}={value}" for key, value in {**own, **_context.get()}.items())
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
         line = f"{self.formatTime(record, '%H:%M:%S')} {level}{record.getMessage()} {pairs}".rstrip()

@@ -30,7 +30,12 @@ _TALKATIVE = (                    # that it uses tokens, that it leaves .git and
     "ray._private.runtime_env.working_dir",
 )
 _ANSWER_WITHIN_S = 10.0
-_WORKER_ENVIRONMENT = {"OMP_WAIT_POLICY": "PASSIVE", "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0", "TOKENIZERS_PARALLELISM": "false", "GIT_PYTHON_REFRESH": "quiet"}
+_WORKER_ENVIRONMENT = {
+    "OMP_WAIT_POLICY": "PASSIVE",  # spinning threads of one worker starve those of another where cores are few
+    "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
+    "TOKENIZERS_PARALLELISM": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+}
 
 
 class ForeignPackage(UserError):

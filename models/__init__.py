@@ -27,7 +27,7 @@ def ensure_torchvision() -> bool:
     try:
         torch.ops.load_library(str(Path(spec.origin).with_name("_C.so")))
     except OSError:
-        library = torch.library.Library("torchvision", "FRAGMENT")  # noqa: TOR901
+        library = torch.library.Library("torchvision", "FRAGMENT")
         for operator in ("nms", "qnms"):
             library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         _schemas.append(library)

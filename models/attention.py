@@ -58,8 +58,8 @@ def attend(
     key_rectangle: Rectangle,
 ) -> Float[Tensor, "n h e"]:
     """Softmax attention inside every sample; grouped queries (Ainslie et al. 2023) when there are fewer key-value heads."""
-    q = _padded(queries, query_rectangle)                                        # s h q e
-    k = _padded(keys, key_rectangle)                                             # s g k e
+    q = _padded(queries, query_rectangle)  # s h q e
+    k = _padded(keys, key_rectangle)  # s g k e
     v = _padded(values, key_rectangle)
     mask = None if bool(key_rectangle.is_real.all()) else key_rectangle.is_real[:, None, None]
     attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])

@@ -62,7 +62,7 @@ def unfold(x: Float[Tensor, "b c y x"], side: int) -> Float[Tensor, "b c2 y2 x2"
 
 
 def match_channels(x: Float[Tensor, "b c y x"], channels: int) -> Float[Tensor, "b c2 y x"]:
-    """Average groups of channels, or repeat channels, until there are `channels` of them; pads with zeros when neither divides."""
+    """Average groups of channels or repeat them until there are `channels`; pad with zeros when neither divides."""
     present = x.shape[1]
     if present % channels == 0:
         return reduce(x, "b (c g) y x -> b c y x", "mean", c=channels)
@@ -153,7 +153,9 @@ class Autoencoder(nn.Module):
         """
         height, width = images.shape[2:]
         if height % self.config.factor or width % self.config.factor:
-            raise ValueError(f"pictures of {height} x {width} px cannot be encoded: both sides must be multiples of {self.config.factor}")
+            raise ValueError(
+                f"pictures of {height} x {width} px cannot be encoded: both sides must be multiples of {self.config.factor}"
+            )
         return (self.raw_latent(images) - self._per_channel(self.latent_mean)) / self._per_channel(self.latent_std)
 
     def decode(self, latents: Float[Tensor, "b c y2 x2"]) -> Float[Tensor, "b 3 y x"]:

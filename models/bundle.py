@@ -119,9 +119,7 @@ def save_bundle(
         path = beside / f"{name}.safetensors"
         save_file({key: _stored(tensor, dtype) for key, tensor in tensors.items()}, path)
         files[path.name] = _sha256(path)
-    manifest = Manifest(
-        format_version=FORMAT_VERSION, contents=contents, lineage=lineage, metrics=dict(metrics), files=files
-    )
+    manifest = Manifest(format_version=FORMAT_VERSION, contents=contents, lineage=lineage, metrics=dict(metrics), files=files)
     (beside / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
     if folder.exists():
         shutil.rmtree(folder)
@@ -145,7 +143,9 @@ def read_manifest(folder: Path) -> Manifest:
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:
-        raise BundleError(f"{path} does not describe a bundle: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}") from error
+        raise BundleError(
+            f"{path} does not describe a bundle: {error.errors()[0]['msg']} at {error.errors()[0]['loc']}"
+        ) from error
 
 
 def load_tensors(folder: Path, name: str) -> dict[str, Tensor]:

@@ -126,9 +126,7 @@ class Block(nn.Module):
         seen = attend(query, keys, values, query_rectangle=place.queries, key_rectangle=place.keys)
         return rearrange(seen * torch.sigmoid(gate), "n h e -> n (h e)")
 
-    def _offer(
-        self, read: Float[Tensor, "n d"], place: _Place
-    ) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
+    def _offer(self, read: Float[Tensor, "n d"], place: _Place) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
         key, value = rearrange(self.key_value(read), "n (two g e) -> two n g e", two=2, g=self.kv_heads)
         return rotate(self.norm_key(key), place.rotation).to(value.dtype), value
 
@@ -161,7 +159,7 @@ class DiT(nn.Module):
         self._initialise()
 
     def _initialise(self) -> None:
-        """The first prediction is zero velocity. Gates start open: closed ones (Peebles & Xie 2022) cost short runs their first half."""
+        """The first prediction is zero velocity. Gates start open: closed ones (Peebles & Xie 2022) hold short runs up."""
         last = self.time_out[1]
         assert isinstance(last, nn.Linear)
         nn.init.zeros_(last.weight)
@@ -176,13 +174,18 @@ class DiT(nn.Module):
 
     def block_matrices(self) -> list[nn.Parameter]:
         """The matrices inside the blocks, which Muon trains; everything else is AdamW's."""
-        return [parameter for block in self.blocks for name, parameter in block.named_parameters() if name.endswith("weight") and parameter.dim() == 2]
+        return [
+            parameter
+            for block in self.blocks
+            for name, parameter in block.named_parameters()
+            if name.endswith("weight") and parameter.dim() == 2
+        ]
 
     def remember(self, clean: CleanTokens) -> Memory:
         """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at."""
         x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.references)])
-        x = x.index_select(0, clean.order)                                        # n d
-        modulation = self._time(torch.zeros(1, device=x.device))[1]               # 6 1 d
+        x = x.index_select(0, clean.order)  # n d
+        modulation = self._time(torch.zeros(1, device=x.device))[1]  # 6 1 d
         packed = rectangle(clean.lengths)
         everywhere = Spread(1, len(x), torch.zeros(len(x), dtype=torch.long, device=x.device))
         place = _Place(self._rotations(clean.positions), everywhere, packed, packed)
@@ -198,8 +201,8 @@ class DiT(nn.Module):
 
     def velocity(self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory) -> Float[Tensor, "m c"]:
         """Velocity of every noisy token; `time` is one per sample, in [0, 1]."""
-        x = self.latent_in(noisy.latents)                                         # m d
-        embedding, modulation = self._time(time)                                  # s d, 6 s d
+        x = self.latent_in(noisy.latents)  # m d
+        embedding, modulation = self._time(time)  # s d, 6 s d
         place = _Place(
             self._rotations(noisy.positions), spread(noisy.lengths),
             rectangle(noisy.lengths), joined_rectangle(memory.lengths, noisy.lengths),

@@ -128,7 +128,7 @@ class Generator:
         latents = unpack_noisy(progress.latents, progress.sizes)
         return [self.autoencoder.decode(latent[None])[0] for latent in latents]
 
-    def _encode(self, pictures: tuple[Float[Tensor, "3 y x"], ...]) -> tuple[Float[Tensor, "c y x"], ...]:
+    def _encode(self, pictures: tuple[Float[Tensor, "3 y x"], ...]) -> tuple[Float[Tensor, "c y2 x2"], ...]:
         return tuple(self.autoencoder.encode(picture[None])[0] for picture in pictures)
 
     def _noise(self, seed: int, size: tuple[int, int]) -> Float[Tensor, "c y x"]:
@@ -137,7 +137,9 @@ class Generator:
     def _latent_size(self, size: ImageSize) -> tuple[int, int]:
         factor = self.autoencoder.config.factor
         if size.height_px % factor or size.width_px % factor or min(size) < factor:
-            raise ValueError(f"size {size.width_px}x{size.height_px} cannot be drawn: both sides must be multiples of {factor} px")
+            raise ValueError(
+                f"size {size.width_px}x{size.height_px} cannot be drawn: both sides must be multiples of {factor} px"
+            )
         return size.height_px // factor, size.width_px // factor
 
 

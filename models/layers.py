@@ -40,9 +40,7 @@ class TimeEmbedding(nn.Module):
         return self.perceptron(torch.cat([angles.cos(), angles.sin()], dim=1))
 
 
-def rotations(
-    positions: Int[Tensor, "n 3"], *, axis_widths: tuple[int, int, int], theta: float
-) -> Complex[Tensor, "n half"]:
+def rotations(positions: Int[Tensor, "n 3"], *, axis_widths: tuple[int, int, int], theta: float) -> Complex[Tensor, "n half"]:
     """Unit complex numbers of the three-axis rotary embedding, in fp32: bf16 cannot tell integers above 256 apart.
 
     Each axis turns its own share of the head width (Su et al. 2021, arXiv:2104.09864; image axis after FLUX.1 Kontext).
@@ -51,7 +49,7 @@ def rotations(
     for axis, width in enumerate(axis_widths):
         frequencies = theta ** (-torch.arange(0, width, 2, device=positions.device).float() / width)
         angles.append(positions[:, axis].float()[:, None] * frequencies[None])
-    angle = torch.cat(angles, dim=1)                                              # n e/2
+    angle = torch.cat(angles, dim=1)  # n e/2
     return torch.polar(torch.ones_like(angle), angle)
 
 

@@ -22,10 +22,8 @@ class SamplerConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
     """Time shift towards noise; 1 spaces the steps evenly."""
 
 
-def guided(
-    conditional: Float[Tensor, "n c"], unconditional: Float[Tensor, "n c"], guidance: float
-) -> Float[Tensor, "n c"]:
-    """Classifier-free guidance (Ho & Salimans 2022, arXiv:2207.12598): from the unconditional through the conditional velocity."""
+def guided(conditional: Float[Tensor, "n c"], unconditional: Float[Tensor, "n c"], guidance: float) -> Float[Tensor, "n c"]:
+    """From the unconditional through the conditional velocity (Ho & Salimans 2022, arXiv:2207.12598)."""
     return unconditional + guidance * (conditional - unconditional)
 
 

@@ -6,7 +6,8 @@ sample behind the other and without padding, because they run through the blocks
 Positions are (image index, y, x): the target is image 0, references are 1, 2, ...; text token k sits at (-1, k, k), off the
 image planes and on their diagonal, so that text order is readable and no text position collides with a pixel position.
 
-s samples · t text tokens · k text width · r reference tokens · n clean tokens · m noisy tokens · c latent channels · y, x rows and columns
+s samples · t text tokens · k text width · r reference tokens · n clean tokens · m noisy tokens · c latent channels
+y, x rows and columns
 """
 
 from collections.abc import Sequence
@@ -40,6 +41,7 @@ class CleanTokens(NamedTuple):
     lengths: Int[Tensor, " s"]
 
     def to(self, device: torch.device) -> "CleanTokens":
+        """The same tokens on a device."""
         return CleanTokens(*(tensor.to(device) for tensor in self))
 
 
@@ -51,6 +53,7 @@ class NoisyTokens(NamedTuple):
     lengths: Int[Tensor, " s"]
 
     def to(self, device: torch.device) -> "NoisyTokens":
+        """The same tokens on a device."""
         return NoisyTokens(*(tensor.to(device) for tensor in self))
 
 

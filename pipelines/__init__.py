@@ -1,0 +1,1 @@
+"""Jobs: each a configuration, a ``run`` and a command; wiring, no logic."""

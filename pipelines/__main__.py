@@ -47,7 +47,7 @@ JOBS: dict[str, Job] = {
     "demo": Job("pipelines.demo", "all of the above in one go, with a report", default_root="runs/demo"),
     "lineage": Job("pipelines.lineage", "FILE: from a generated picture back to its sources", is_command=True),
     "doctor": Job("pipelines.doctor", "check this installation", is_command=True),
-    "bench": Job("pipelines.bench", "NAME: measure speed beside peers", is_command=True),
+    "bench": Job("pipelines.bench.command", "NAME: measure speed beside peers", is_command=True),
 }
 
 _OPTIONS = """\

@@ -29,8 +29,9 @@ _COMMANDS = (
 )
 
 _NOTES = (
-    "Retrieval is by a small contrastive head fitted on this corpus, not CLIP; the Fréchet distance is on EfficientNet-lite0 features, not FID.",
-    "Pictures are drawings: OpenMoji (CC BY-SA 4.0, outlined) and Twemoji (CC BY 4.0, flat). A model trained on them draws emoji.",
+    "Retrieval is by a small contrastive head fitted on this corpus, not CLIP; the Fréchet distance is on EfficientNet-lite0 features, "
+    "not FID.",
+    "Pictures are drawings: OpenMoji (CC BY-SA 4.0, outlined) and Twemoji (CC BY 4.0, flat). Models trained on them draw emoji.",
 )
 
 
@@ -62,7 +63,8 @@ def _subtitle(finished: "Sequence[Finished]", config: "DemoConfig") -> str:
     outcomes = {stage.name: stage.outcome for stage in finished}
     categories = " and ".join(config.select.rules.categories) or "all categories"
     return (
-        f"One model for text-to-image, editing and composition, trained from nothing on {outcomes['select'].rows_out:,} samples of "
+        f"One model for text-to-image, editing and composition, trained from nothing on "
+        f"{outcomes['select'].rows_out:,} samples of "
         f"{categories} ({outcomes['ingest'].rows_out:,} drawings) and asked for pictures over HTTP."
     )
 
@@ -71,7 +73,7 @@ def _tiles(metrics: dict[str, float], seconds: float) -> tuple[Tile, ...]:
     distance, noise = metrics["eval/frechet_lite0/t2i"], metrics["eval/frechet_lite0/t2i/noise"]
     wanted = (("t2i", "Text to image", 0.5), ("edit", "Edits", 0.3), ("compose", "Compositions", 0.3))
     found = [
-        Tile(title, f"{value:.0%}", f"own caption first of all (R@1); real pictures {metrics[f'eval/retrieval_r1/{task}/real']:.0%}",
+        Tile(title, f"{value:.0%}", f"own caption first (R@1); real pictures {metrics[f'eval/retrieval_r1/{task}/real']:.0%}",
              "good" if value >= least else "bad")
         for task, title, least in wanted
         if (value := metrics.get(f"eval/retrieval_r1/{task}")) is not None
@@ -85,7 +87,9 @@ def _tiles(metrics: dict[str, float], seconds: float) -> tuple[Tile, ...]:
 
 def _chart(name: str, outcome: Outcome) -> Chart:
     points = tuple((float(reading.step), reading.values["loss"]) for reading in readings(Path(outcome.outputs["meters"])))
-    return Chart(name.removeprefix("fit ").capitalize(), outcome.note, (Series("loss", points),), "optimizer steps", has_log_scale=True)
+    return Chart(
+        name.removeprefix("fit ").capitalize(), outcome.note, (Series("loss", points),), "optimizer steps", has_log_scale=True
+    )
 
 
 def _funnel(place: Path) -> tuple[FunnelLine, ...]:

@@ -46,7 +46,9 @@ def embed(root: Path, package: Path) -> Path:
     size = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
     if size > MOST_BYTES:
         shutil.rmtree(target)
-        raise UserError(f"the bundle would take {size:,} bytes in the package, at most {MOST_BYTES:,} are allowed; make it smaller")
+        raise UserError(
+            f"the bundle would take {size:,} bytes in the package, at most {MOST_BYTES:,} are allowed; make it smaller"
+        )
     return target
 
 
@@ -59,7 +61,9 @@ def _draw_samples(root: Path, place: Path) -> None:
         for sample in samples[:count]:
             references = [_pixels(folder / each) for each in sample.references]
             gaps = [None] * (2 - len(references))
-            rows.append(Row((*references, *gaps, _pixels(folder / sample.picture), _pixels(folder / sample.target)), sample.prompt))
+            rows.append(
+                Row((*references, *gaps, _pixels(folder / sample.picture), _pixels(folder / sample.target)), sample.prompt)
+            )
     place.parent.mkdir(parents=True, exist_ok=True)
     sheet = grid(rows, heads=["reference 1", "reference 2", "generated", "real"], across=_ACROSS, cell_px=64)
     Image.fromarray(sheet).save(place, optimize=True)

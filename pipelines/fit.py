@@ -41,18 +41,22 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     run.log_table(config.data.uri, lineage.tables[0].version, "train")
     run.log_table(lineage.selection.uri, lineage.selection.version, "selection")
     session.start_ray()
-    with session.progress.stage(f"fit {config.name}", total=config.loop.num_steps, unit="steps") as bar, _following(meters, bar, run):
+    with (
+        session.progress.stage(f"fit {config.name}", total=config.loop.num_steps, unit="steps") as bar,
+        _following(meters, bar, run),
+    ):
         _train(config, lineage, folder=folder, bundle=bundle)
     curve = list(readings(meters))
     manifest = read_manifest(bundle)
     shutil.rmtree(folder / "checkpoints")  # the run is over; what it learnt is the bundle
     last = curve[-1].values
     num_samples = config.loop.num_steps * config.plan.batch_samples
+    losses = f"loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}"
     return Work(
         rows_in=num_samples, rows_out=config.loop.num_steps, quarantined=0,
         outputs={"bundle": str(bundle), "digest": manifest.digest, "meters": str(meters)},
         metrics={f"train/{key}": value for key, value in last.items()},
-        note=f"{config.name}: {config.loop.num_steps:,} steps, {num_samples:,} samples, loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}",
+        note=f"{config.name}: {config.loop.num_steps:,} steps, {num_samples:,} samples, {losses}",
     )  # fmt: skip
 
 
@@ -65,7 +69,8 @@ def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -
     trainer = TorchTrainer(
         run_worker,
         train_loop_config={
-            "config": config.model_dump_json(), "lineage": lineage.model_dump_json(), "folder": str(folder), "bundle": str(bundle),
+            "config": config.model_dump_json(), "lineage": lineage.model_dump_json(),
+            "folder": str(folder), "bundle": str(bundle),
         },
         torch_config=TorchConfig(backend="gloo"),
         scaling_config=ScalingConfig(num_workers=config.num_workers, resources_per_worker={"CPU": 1}),
@@ -75,7 +80,8 @@ def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -
 
 
 def _lineage(config: FitConfig, run: Run) -> Lineage:
-    assert config.data.version is not None and config.data.selection is not None, config.data
+    assert config.data.version is not None, config.data
+    assert config.data.selection is not None, config.data
     parents: tuple[str, ...] = ()
     if isinstance(config.objective, FlowConfig):
         parents = (read_manifest(Path(config.objective.autoencoder)).digest,)

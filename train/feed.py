@@ -82,7 +82,8 @@ def _row_numbers(dataset: lance.LanceDataset, wanted: set[str]) -> dict[str, int
     row_of = {identifier: row for row, identifier in enumerate(ids) if identifier in wanted}
     if missing := wanted - row_of.keys():
         raise UnusableTable(
-            f"table {dataset.uri} version {dataset.version} lacks {len(missing)} selected pictures, {min(missing)!r} first; select again"
+            f"table {dataset.uri} version {dataset.version} lacks {len(missing)} selected pictures, "
+            f"{min(missing)!r} first; select again"
         )
     return row_of
 
@@ -112,7 +113,8 @@ class RowCache:
         empty = [row for row, record in zip(rows, records, strict=True) if any(value is None for value in record.values())]
         if empty:
             raise UnusableTable(
-                f"{len(empty)} selected rows of {self._dataset.uri} version {self._dataset.version} have no {self._objective.columns}, "
+                f"{len(empty)} selected rows of {self._dataset.uri} version {self._dataset.version} "
+                f"have no {self._objective.columns}, "
                 f"row {empty[0]} first; run the job that writes them (`seedbed encode` for latents) and train on its version"
             )
         return [self._objective.decode(record) for record in records]
@@ -138,8 +140,9 @@ class Feed(Generic[B]):
         self._plan = Plan(plan_config, tasks=samples.tasks, weights=samples.weights, costs=samples.costs)
 
     def texts(self) -> list[str]:
-        """Every distinct text a model may be told."""
-        return sorted({text for texts in self._samples.texts for text in texts})
+        """Every distinct text a model may be told or a result described by."""
+        told = {text for texts in self._samples.texts for text in texts}
+        return sorted(told | set(self._samples.score_texts))
 
     def target_pictures(self) -> list[Tensor]:
         """Every distinct target, decoded, in row order."""
@@ -154,7 +157,10 @@ class Feed(Generic[B]):
         needed = [row for slot_picks in picks for pick in slot_picks for row in self._rows_of(pick)]
         held = self._rows.fetch(needed)
         return [
-            (len(slot_picks) / self._batch_samples, self._objective.collate([self._drawn(pick, step, held) for pick in slot_picks]))
+            (
+                len(slot_picks) / self._batch_samples,
+                self._objective.collate([self._drawn(pick, step, held) for pick in slot_picks]),
+            )
             for slot_picks in picks
         ]
 

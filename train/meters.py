@@ -29,9 +29,11 @@ class MeterFile:
         self._file = path.open("a", buffering=1)
 
     def write(self, reading: Reading) -> None:
+        """Append one reading; on disk when this returns."""
         self._file.write(_line(reading))
 
     def close(self) -> None:
+        """End writing."""
         self._file.close()
 
 

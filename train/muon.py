@@ -17,7 +17,7 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 
 
 class Muon(Optimizer):
-    """For matrices only; the update has a root mean square of about `lr` times 0.2, AdamW's usual (Liu et al. 2025, arXiv:2502.16982)."""
+    """For matrices only; an update's root mean square is about 0.2 `lr`, AdamW's usual (Liu et al. 2025, arXiv:2502.16982)."""
 
     def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, momentum: float = 0.95) -> None:
         given = list(parameters)
@@ -50,7 +50,7 @@ class Muon(Optimizer):
 
 
 def orthogonalised(matrices: Float[Tensor, "k rows columns"], *, num_iterations: int = 5) -> Float[Tensor, "k rows columns"]:
-    """Nearly the closest matrices with orthonormal rows (or columns): Newton-Schulz iteration of the singular values towards 1."""
+    """Nearly the closest matrices with orthonormal rows (or columns), by Newton-Schulz iteration of the singular values."""
     a, b, c = _COEFFICIENTS
     x = matrices if matrices.device.type == "cpu" else matrices.bfloat16()
     is_tall = x.shape[1] > x.shape[2]

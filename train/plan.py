@@ -53,7 +53,9 @@ class Pick(NamedTuple):
 class Plan:
     """The walk over given samples; holds no position."""
 
-    def __init__(self, config: PlanConfig, *, tasks: Sequence[str], weights: Float[np.ndarray, " n"], costs: Int[np.ndarray, " n"]) -> None:
+    def __init__(
+        self, config: PlanConfig, *, tasks: Sequence[str], weights: Float[np.ndarray, " n"], costs: Int[np.ndarray, " n"]
+    ) -> None:
         """Args:
             tasks: task of every sample.
             weights: expected appearances per epoch.
@@ -68,7 +70,9 @@ class Plan:
         self._members = {task: np.flatnonzero((names == task) & (weights > 0)) for task in config.task_shares}
         empty = [task for task, members in self._members.items() if not len(members)]
         if empty:
-            raise ValueError(f"the plan wants samples of {empty}, the selection has none; change plan.task_shares or the selection")
+            raise ValueError(
+                f"the plan wants samples of {empty}, the selection has none; change plan.task_shares or the selection"
+            )
         self._quotas = _quotas(config)
         self._epoch_order = lru_cache(maxsize=64)(self._ordered)
 

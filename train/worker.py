@@ -70,8 +70,9 @@ def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path,
     logger.info("training", extra={"first_step": state.num_steps_done, "num_steps": config.loop.num_steps, "rank": rank})
     slots = owned_slots(config.plan.num_slots, rank=rank, num_workers=num_workers)
     meters = MeterFile(folder.meters, num_steps_done=state.num_steps_done) if rank == 0 else None
+    inputs = feed.steps(state.num_steps_done, config.loop.num_steps, slots=slots)
     train_steps(
-        state, objective, feed.steps(state.num_steps_done, config.loop.num_steps, slots=slots), loop=config.loop, optim=config.optim,
+        state, objective, inputs, loop=config.loop, optim=config.optim,
         sum_over_workers=sum_gradients, after_step=_recorder(config, state, folder, meters),
     )  # fmt: skip
     if meters is not None:
@@ -80,7 +81,9 @@ def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path,
     _wait_for_all()
 
 
-def _recorder(config: FitConfig, state: TrainState, folder: FitFolder, meters: MeterFile | None) -> Callable[[dict[str, float]], None]:
+def _recorder(
+    config: FitConfig, state: TrainState, folder: FitFolder, meters: MeterFile | None
+) -> Callable[[dict[str, float]], None]:
     def record(values: dict[str, float]) -> None:
         done = state.num_steps_done
         is_last = done == config.loop.num_steps

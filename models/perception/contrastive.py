@@ -15,6 +15,7 @@ import math
 
 import torch
 from jaxtyping import Float
+from open_clip.loss import ClipLoss
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -74,3 +75,8 @@ class ContrastiveHead(nn.Module):
     def scale(self) -> Float[Tensor, ""]:
         """What cosines are multiplied by before the softmax, at most 100."""
         return self.log_scale.clamp(max=MAX_LOGIT_SCALE).exp()
+
+
+def contrastive_loss(images: Float[Tensor, "b d"], texts: Float[Tensor, "b d"], scale: Float[Tensor, ""]) -> Float[Tensor, ""]:
+    """Symmetric cross-entropy of every picture among all texts and of every text among all pictures (open_clip's loss)."""
+    return ClipLoss()(images, texts, scale)

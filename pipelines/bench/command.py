@@ -21,7 +21,10 @@ def command(arguments: Sequence[str], settings: Settings) -> int:  # noqa: ARG00
     """Run one benchmark, or all; prints a table, and writes JSON where asked."""
     about = "\n".join(f"  {name:<9} {line}" for name, line in BENCHES.items())
     parser = argparse.ArgumentParser(
-        prog="seedbed bench", epilog=f"benchmarks:\n{about}", formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+        prog="seedbed bench",
+        epilog=f"benchmarks:\n{about}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
     )
     parser.add_argument("name", metavar="NAME", help="a benchmark below, or all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the results here")

@@ -3,6 +3,8 @@
 The request is an edit with references: clean tokens outnumber noisy ones, and only causal conditioning lets them be reused.
 """
 
+from itertools import pairwise
+
 import torch
 
 from models.dit import DiT, tiny
@@ -24,11 +26,15 @@ def run(*, is_quick: bool) -> Measured:
         dit.latent_out.weight.normal_(std=0.02)  # a fresh network predicts zero, whatever it is shown
     num_requests = 2 if is_quick else 8
     conditions = [
-        Condition(torch.randn(16, TEXT_WIDTH), tuple(torch.randn(_CHANNELS, 4, 4) for _ in range(10))) for _ in range(num_requests)
+        Condition(torch.randn(16, TEXT_WIDTH), tuple(torch.randn(_CHANNELS, 4, 4) for _ in range(10)))
+        for _ in range(num_requests)
     ]
     clean, noisy = pack_clean(conditions, latent_channels=_CHANNELS), pack_noisy([torch.randn(_CHANNELS, 4, 4)] * num_requests)
     seconds = median_seconds(
-        {"remembered": lambda: _sample(dit, clean, noisy, is_remembered=True), "again": lambda: _sample(dit, clean, noisy, is_remembered=False)},
+        {
+            "remembered": lambda: _sample(dit, clean, noisy, is_remembered=True),
+            "again": lambda: _sample(dit, clean, noisy, is_remembered=False),
+        },
         repetitions=3 if is_quick else 10,
     )
     same = torch.equal(_sample(dit, clean, noisy, is_remembered=True), _sample(dit, clean, noisy, is_remembered=False))
@@ -42,7 +48,7 @@ def run(*, is_quick: bool) -> Measured:
 def _sample(dit: DiT, clean: CleanTokens, noisy: NoisyTokens, *, is_remembered: bool) -> torch.Tensor:
     times, latents = schedule(_NUM_STEPS, shift=1.0).tolist(), noisy.latents
     memory = dit.remember(clean)
-    for number, (time, following) in enumerate(zip(times[:-1], times[1:], strict=True)):
+    for number, (time, following) in enumerate(pairwise(times)):
         if number and not is_remembered:
             memory = dit.remember(clean)
         velocity = dit.velocity(noisy._replace(latents=latents), torch.full((len(noisy.lengths),), time), memory)

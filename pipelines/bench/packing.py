@@ -30,7 +30,9 @@ def run(*, is_quick: bool) -> Measured:
         {"packed": lambda: _step(dit, samples, noisy, time), "padded": lambda: _step(dit, padded, noisy, time)},
         repetitions=5 if is_quick else 20,
     )
-    tokens = {name: len(pack_clean(each, latent_channels=_CHANNELS).order) for name, each in (("packed", samples), ("padded", padded))}
+    tokens = {
+        name: len(pack_clean(each, latent_channels=_CHANNELS).order) for name, each in (("packed", samples), ("padded", padded))
+    }
     return Measured(
         ours={"step_s": seconds["packed"], "clean_tokens": tokens["packed"]},
         peers={"padded": {"step_s": seconds["padded"], "clean_tokens": tokens["padded"]}},

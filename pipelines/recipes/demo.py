@@ -64,7 +64,10 @@ def smoke(workspace: Workspace) -> DemoConfig:
         "promote": {"gate": ()},
         "visit": {"requests_per_task": 1},
     }
-    return validated(DemoConfig, {**whole.model_dump(), **{name: {**getattr(whole, name).model_dump(), **change} for name, change in changes.items()}})
+    return validated(
+        DemoConfig,
+        {**whole.model_dump(), **{name: {**getattr(whole, name).model_dump(), **change} for name, change in changes.items()}},
+    )
 
 
 def _short(config: FitConfig, *, num_steps: int, batch_samples: int) -> dict[str, object]:

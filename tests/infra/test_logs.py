@@ -7,7 +7,7 @@ from infra.logs import EventFormatter, context, setup
 
 
 def test_an_event_carries_its_values_and_its_context():
-    record = logging.makeLogRecord({"msg": "committed", "levelno": logging.INFO, "rows": 12})
+    record = logging.makeLogRecord({"msg": "committed", "levelno": logging.INFO, "rows": 12, "_ray_timestamp_ns": 1})
     with context(job="ingest", run="1f0c"):
         line = EventFormatter().format(record)
     assert line.endswith("committed rows=12 job=ingest run=1f0c")

@@ -7,7 +7,16 @@ import pytest
 import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.bundle import AutoencoderBundle, BundleError, Lineage, Manifest, TableVersion, load_tensors, read_manifest, save_bundle
+from models.bundle import (
+    AutoencoderBundle,
+    BundleError,
+    Lineage,
+    Manifest,
+    TableVersion,
+    load_tensors,
+    read_manifest,
+    save_bundle,
+)
 from models.generate import Generator, load_autoencoder
 
 CONFIG = AutoencoderConfig(patch=2, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=2)
@@ -19,7 +28,9 @@ LINEAGE = Lineage(
 def saved(folder: Path, dtype: torch.dtype = torch.float32) -> tuple[Autoencoder, Manifest]:
     autoencoder = Autoencoder(CONFIG)
     contents = AutoencoderBundle(autoencoder=CONFIG, size_px=16)
-    manifest = save_bundle(folder, contents, {"autoencoder": autoencoder.state_dict()}, lineage=LINEAGE, metrics={"x": 1.0}, dtype=dtype)
+    manifest = save_bundle(
+        folder, contents, {"autoencoder": autoencoder.state_dict()}, lineage=LINEAGE, metrics={"x": 1.0}, dtype=dtype
+    )
     return autoencoder, manifest
 
 

@@ -45,7 +45,9 @@ def test_equal_sizes_take_a_shorter_way_to_the_same_result(dit: DiT) -> None:
     targets = [torch.randn(3, 2, 2), torch.randn(3, 2, 2)]
     even = dit(pack_clean(samples, latent_channels=3), pack_noisy(targets), time)
     odd = dit(
-        pack_clean([*samples, samples[0]], latent_channels=3), pack_noisy([*targets, torch.randn(3, 1, 1)]), torch.cat([time, time[:1]])
+        pack_clean([*samples, samples[0]], latent_channels=3),
+        pack_noisy([*targets, torch.randn(3, 1, 1)]),
+        torch.cat([time, time[:1]]),
     )
     torch.testing.assert_close(even, odd[:8], atol=1e-5, rtol=1e-4)
 

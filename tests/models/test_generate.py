@@ -15,10 +15,19 @@ SIZE = ImageSize(16, 16)
 @pytest.fixture(scope="module")
 def generator() -> Generator:
     torch.manual_seed(0)
-    autoencoder = Autoencoder(AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4))
+    autoencoder = Autoencoder(
+        AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4)
+    )
     dit = DiT(
         DiTConfig(
-            width=32, depth=2, num_heads=2, num_kv_heads=1, ffn_width=32, latent_channels=4, text_width=TEXT_WIDTH, rope_axes=(4, 6, 6)
+            width=32,
+            depth=2,
+            num_heads=2,
+            num_kv_heads=1,
+            ffn_width=32,
+            latent_channels=4,
+            text_width=TEXT_WIDTH,
+            rope_axes=(4, 6, 6),
         )
     )
     with torch.no_grad():

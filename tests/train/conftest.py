@@ -22,7 +22,9 @@ from train.plan import PlanConfig
 
 NUM_PICTURES = 10
 CHANNELS = 3
-LINEAGE = Lineage(run_id="run", tables=(TableVersion(uri="t", version=1),), selection=TableVersion(uri="s", version=1), parents=(), code="c")
+LINEAGE = Lineage(
+    run_id="run", tables=(TableVersion(uri="t", version=1),), selection=TableVersion(uri="s", version=1), parents=(), code="c"
+)
 
 
 def write_images(place: Path, *, without_latent: int | None = None) -> TableRef:
@@ -66,11 +68,22 @@ def fit_config(tmp_path: Path) -> FitConfig:
     autoencoder = tmp_path / "autoencoder"
     torch.manual_seed(0)
     save_bundle(
-        autoencoder, AutoencoderBundle(autoencoder=shape, size_px=8), {"autoencoder": Autoencoder(shape).state_dict()}, lineage=LINEAGE, metrics={}
+        autoencoder,
+        AutoencoderBundle(autoencoder=shape, size_px=8),
+        {"autoencoder": Autoencoder(shape).state_dict()},
+        lineage=LINEAGE,
+        metrics={},
     )
     images = write_images(tmp_path / "images.lance")
     dit = DiTConfig(
-        width=32, depth=2, num_heads=2, num_kv_heads=1, ffn_width=48, latent_channels=CHANNELS, text_width=TEXT_WIDTH, rope_axes=(4, 6, 6)
+        width=32,
+        depth=2,
+        num_heads=2,
+        num_kv_heads=1,
+        ffn_width=48,
+        latent_channels=CHANNELS,
+        text_width=TEXT_WIDTH,
+        rope_axes=(4, 6, 6),
     )
     return FitConfig(
         name="generator",

@@ -1,5 +1,7 @@
 """The schedule of rates."""
 
+from itertools import pairwise
+
 import pytest
 import torch
 from torch import nn
@@ -15,7 +17,7 @@ def test_rates_rise_then_fall_to_the_final_share() -> None:
     assert factors[0] == pytest.approx(0.1)
     assert factors.index(max(factors)) == 9
     assert factors[99] == pytest.approx(0.1, abs=0.01)
-    assert all(later < earlier for earlier, later in zip(factors[9:], factors[10:], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(factors[9:]))
 
 
 def test_every_group_keeps_its_own_peak() -> None:

@@ -67,7 +67,11 @@ def test_shares_must_add_up() -> None:
 
 def test_draw_keys_differ_by_each_of_their_parts() -> None:
     keys = {
-        draw_key(seed, epoch=epoch, sample_id=sample, step=step) for seed in (0, 1) for epoch in (0, 1) for sample in "ab" for step in (0, 1)
+        draw_key(seed, epoch=epoch, sample_id=sample, step=step)
+        for seed in (0, 1)
+        for epoch in (0, 1)
+        for sample in "ab"
+        for step in (0, 1)
     }
     assert len(keys) == 16
     assert all(0 <= key < 2**63 for key in keys)

@@ -9,9 +9,7 @@ from train.objectives.contract import Objective
 from train.objectives.contrastive import Contrastive, ContrastiveObjectiveConfig
 from train.objectives.flow import Flow, FlowConfig
 
-ObjectiveConfig = Annotated[
-    AutoencoderObjectiveConfig | ContrastiveObjectiveConfig | FlowConfig, Field(discriminator="kind")
-]
+ObjectiveConfig = Annotated[AutoencoderObjectiveConfig | ContrastiveObjectiveConfig | FlowConfig, Field(discriminator="kind")]
 
 
 def build(config: ObjectiveConfig) -> Objective:

@@ -1,6 +1,7 @@
 """Reconstruction of pictures through smooth latents.
 
-Loss: L1 and squared error of pixels (the latter moves colours first) + L1 of their horizontal and vertical differences (edges carry what a small picture shows) + a pull of the
+Loss: L1 and squared error of pixels (the latter moves colours first) + L1 of their horizontal and vertical differences
+(edges carry what a small picture shows) + a pull of the
 latents towards zero. Gaussian noise on the latents during training, against the pull's unit scale, makes neighbours decode
 alike. Pictures are mirrored at random.
 """
@@ -52,7 +53,9 @@ class AutoencoderObjective:
 
     def __init__(self, config: AutoencoderObjectiveConfig) -> None:
         if config.size_px % config.autoencoder.factor:
-            raise ValueError(f"size_px={config.size_px} must be a multiple of the autoencoder's factor {config.autoencoder.factor}")
+            raise ValueError(
+                f"size_px={config.size_px} must be a multiple of the autoencoder's factor {config.autoencoder.factor}"
+            )
         self.config = config
         self.autoencoder = Autoencoder(config.autoencoder)
 
@@ -88,12 +91,19 @@ class AutoencoderObjective:
 
     def loss(self, batch: PictureBatch) -> LossTerms:
         raw = self.autoencoder.raw_latent(batch.pictures)
-        error = self.autoencoder.decode_raw(raw + batch.latent_noise).float() - batch.pictures
+        error = error_in_range(self.autoencoder.decode_raw(raw + batch.latent_noise).float(), batch.pictures)
         pixels = error.abs().mean()
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
-        total = pixels + self.config.square_weight * error.square().mean() + self.config.edge_weight * edges + self.config.latent_pull * raw.square().mean()
+        total = (
+            pixels
+            + self.config.square_weight * error.square().mean()
+            + self.config.edge_weight * edges
+            + self.config.latent_pull * raw.square().mean()
+        )
         psnr = -10 * (error.detach() / 2).square().mean().log10()
-        return LossTerms(total, {"l1": pixels.item(), "psnr_db": psnr.item(), "latent_rms": raw.detach().square().mean().sqrt().item()})
+        return LossTerms(
+            total, {"l1": pixels.item(), "psnr_db": psnr.item(), "latent_rms": raw.detach().square().mean().sqrt().item()}
+        )
 
     def finish(self, targets: Sequence[Tensor]) -> None:
         """Take the latents' statistics over the training pictures."""
@@ -104,6 +114,15 @@ class AutoencoderObjective:
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
         contents = AutoencoderBundle(autoencoder=self.config.autoencoder, size_px=self.config.size_px)
         return contents, {"autoencoder": self.autoencoder.state_dict()}
+
+
+def error_in_range(decoded: Float[Tensor, "b 3 y x"], pictures: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:
+    """Difference of pixels, none where the decoder goes beyond a bound that the picture lies on.
+
+    What is shown is clamped, so white may be whiter than white: the margin keeps plain grounds plain under noisy latents.
+    """
+    is_beyond = ((decoded > 1) & (pictures >= 1)) | ((decoded < -1) & (pictures <= -1))
+    return torch.where(is_beyond, 0.0, decoded - pictures)
 
 
 def _in_range(pixels: Shaped[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:

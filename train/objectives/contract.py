@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from models.bundle import Contents
 
-
 B = TypeVar("B")
 """The batch type of an objective."""
 
@@ -93,7 +92,7 @@ class Objective(Protocol[B]):
         ...
 
     def finish(self, targets: Sequence[Tensor]) -> None:
-        """Last touches that look at the training pictures (latent statistics); called once, at the end, with averaged weights loaded."""
+        """Last touches that look at the training pictures, with averaged weights loaded; called once, at the end."""
         ...
 
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:

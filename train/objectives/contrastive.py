@@ -1,7 +1,8 @@
-"""A small image-text head on frozen features, with open_clip's symmetric contrastive loss (Radford et al. 2021, arXiv:2103.00020).
+"""A small image-text head on frozen features, with open_clip's contrastive loss (Radford et al. 2021, arXiv:2103.00020).
 
-Each picture is paired with one of its captions, drawn anew every step. Pictures that share their caption in a batch are each
-other's false negatives; batches are drawn from permutations of distinct pictures, so that is rare.
+What a picture shows is paired with one of its captions, drawn anew every step: for an edit or a composition that is the
+caption of the result, never the instruction. Every picture is seen clean, blurred, noisy and both, so that a generated picture,
+which is never exact, still finds its caption. Features of all views are computed once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -9,14 +10,19 @@ from typing import Literal, NamedTuple
 
 import torch
 from jaxtyping import Float
-from open_clip.loss import ClipLoss
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from curation.decode import training_view
 from models.bundle import Contents, ContrastiveBundle
-from models.perception.contrastive import ContrastiveConfig, ContrastiveHead
+from models.perception.contrastive import ContrastiveConfig, ContrastiveHead, contrastive_loss
+from models.perception.efficientnet import VIEW_PX, LiteFeatures
 from models.text import TextEncoder
 from train.objectives.contract import Drawn, LossTerms, ParameterGroup
+
+_TEXTS_AT_ONCE = 64
+_BLUR_PX, _NOISE = 0.8, 0.1
+"""Standard deviations of the blur, in pixels of the view, and of the noise, on a range of 2."""
 
 
 class ContrastiveObjectiveConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -38,12 +44,12 @@ class FeatureBatch(NamedTuple):
 class Contrastive:
     """The contrastive head's objective."""
 
-    columns = ("image_features",)
+    columns = ("image",)
 
     def __init__(self, config: ContrastiveObjectiveConfig) -> None:
         self.config = config
         self.head = ContrastiveHead(config.head)
-        self._loss = ClipLoss()
+        self._features = LiteFeatures.load()
         self._pooled: dict[str, Float[Tensor, " k"]] = {}
         self._text: TextEncoder | None = None
 
@@ -54,29 +60,34 @@ class Contrastive:
     def groups(self) -> list[ParameterGroup]:
         return [ParameterGroup("adamw", list(self.head.parameters()))]
 
-    def decode(self, record: Mapping[str, object]) -> Float[Tensor, " f"]:
-        return torch.tensor(record["image_features"], dtype=torch.float32)
+    def decode(self, record: Mapping[str, object]) -> Float[Tensor, "v f"]:
+        encoded = record["image"]
+        assert isinstance(encoded, bytes)
+        pixels = torch.from_numpy(training_view(encoded, VIEW_PX).copy()).permute(2, 0, 1)
+        with torch.inference_mode():
+            return self._features(views(pixels.float() / 127.5 - 1)).clone()
 
     def prepare(self, targets: Sequence[Tensor]) -> None:
         """Standardise by the statistics of the pictures it is fitted on."""
-        self.head.calibrate(torch.stack(list(targets)))
+        self.head.calibrate(torch.cat(list(targets)))
 
     def learn_texts(self, texts: Sequence[str]) -> None:
         self._pooled_texts(texts)
 
     def collate(self, drawn: Sequence[Drawn]) -> FeatureBatch:
-        texts, noise = [], []
+        texts, features, noise = [], [], []
         for sample in drawn:
             generator = torch.Generator().manual_seed(sample.key)
-            texts.append(sample.texts[int(torch.randint(len(sample.texts), (), generator=generator))])
-            noise.append(torch.randn(sample.target.shape, generator=generator))
-        features = torch.stack([sample.target for sample in drawn])
-        return FeatureBatch(features, torch.stack(noise), self._pooled_texts(texts))
+            shown = sample.texts if not sample.references else (sample.score_text,)
+            texts.append(shown[int(torch.randint(len(shown), (), generator=generator))])
+            features.append(sample.target[int(torch.randint(len(sample.target), (), generator=generator))])
+            noise.append(torch.randn(features[-1].shape, generator=generator))
+        return FeatureBatch(torch.stack(features), torch.stack(noise), self._pooled_texts(texts))
 
     def loss(self, batch: FeatureBatch) -> LossTerms:
         images = self.head.encode_images(batch.features, noise=batch.noise)
         texts = self.head.encode_texts(batch.texts)
-        loss = self._loss(images, texts, self.head.scale())
+        loss = contrastive_loss(images, texts, self.head.scale())
         hits = ((images @ texts.T).argmax(1) == torch.arange(len(images))).float().mean()
         return LossTerms(loss, {"contrastive_loss": loss.item(), "batch_r1": hits.item()})
 
@@ -87,8 +98,25 @@ class Contrastive:
         return ContrastiveBundle(head=self.config.head), {"contrastive": self.head.state_dict()}
 
     def _pooled_texts(self, texts: Sequence[str]) -> Float[Tensor, "b k"]:
-        missing = sorted({text for text in texts if text not in self._pooled})
-        if missing:
+        missing = sorted({text for text in texts if text not in self._pooled}, key=len)  # like lengths pad little
+        for start in range(0, len(missing), _TEXTS_AT_ONCE):
             self._text = self._text or TextEncoder.load()
-            self._pooled.update(zip(missing, self._text.pooled(missing), strict=True))
+            part = missing[start : start + _TEXTS_AT_ONCE]
+            self._pooled.update(zip(part, self._text.pooled(part), strict=True))
         return torch.stack([self._pooled[text] for text in texts])
+
+
+def views(picture: Float[Tensor, "3 y x"]) -> Float[Tensor, "4 3 y x"]:
+    """The picture clean, blurred, noisy, and both; the noise is the same for every picture."""
+    noise = _NOISE * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
+    blurred = _blurred(picture)
+    return torch.stack([picture, blurred, picture + noise, blurred + noise]).clamp(-1, 1)
+
+
+def _blurred(picture: Float[Tensor, "3 y x"]) -> Float[Tensor, "3 y x"]:
+    offsets = torch.arange(-2.0, 3.0)
+    kernel = torch.exp(-(offsets**2) / (2 * _BLUR_PX**2))
+    kernel = kernel / kernel.sum()
+    padded = nn.functional.pad(picture[:, None], (2, 2, 2, 2), mode="replicate")
+    rows = nn.functional.conv2d(padded, kernel.view(1, 1, 1, 5))
+    return nn.functional.conv2d(rows, kernel.view(1, 1, 5, 1))[:, 0]

@@ -102,7 +102,10 @@ class Flow:
         conditions = [Condition(state, sample.references) for state, sample in zip(self._text(texts), drawn, strict=True)]
         copies = self.config.num_draws
         data = pack_noisy([sample.target for sample in drawn for _ in range(copies)])
-        noise = [torch.randn(copies * sample.target[0].numel(), len(sample.target), generator=generator) for sample, generator in zip(drawn, generators, strict=True)]
+        noise = [
+            torch.randn(copies * sample.target[0].numel(), len(sample.target), generator=generator)
+            for sample, generator in zip(drawn, generators, strict=True)
+        ]
         times = [
             logit_normal_times(copies, generator=generator, shift=self.config.shift, uniform_share=self.config.uniform_share)
             for generator in generators

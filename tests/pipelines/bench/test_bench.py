@@ -11,7 +11,9 @@ from pipelines.bench.command import command
 from pipelines.bench.result import BenchResult, median_seconds
 
 
-def test_a_benchmark_writes_its_result_beside_its_peers(settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_benchmark_writes_its_result_beside_its_peers(
+    settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     place = tmp_path / "memory.json"
     assert command(["memory", "--quick", "--json", str(place)], settings) == 0
     result = BenchResult.model_validate(json.loads(place.read_text()))
