@@ -100,7 +100,7 @@ PAIRS_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
         pa.field("task", pa.string(), nullable=False),               # "edit" or "compose"
-        pa.field("kind", pa.string(), nullable=False),               # "style", "background", "mirror", "tone", "paste", "joined", ...
+        pa.field("kind", pa.string(), nullable=False),               # "style", "background", "tone", "paste", "joined", ...
         pa.field("reference_ids", pa.list_(pa.string()), nullable=False),
         pa.field("target_id", pa.string(), nullable=False),
         pa.field("instructions_en", pa.list_(pa.string()), nullable=False),  # one per CAPTION_LEVELS

@@ -29,8 +29,8 @@ _COMMANDS = (
 )
 
 _NOTES = (
-    "Retrieval is by a small contrastive head fitted on this corpus, not CLIP; the Fréchet distance is on EfficientNet-lite0 features, "
-    "not FID.",
+    "Retrieval is by a small contrastive head fitted on this corpus, not CLIP. "
+    "The Fréchet distance is on EfficientNet-lite0 features, not FID.",
     "Pictures are drawings: OpenMoji (CC BY-SA 4.0, outlined) and Twemoji (CC BY 4.0, flat). Models trained on them draw emoji.",
 )
 

@@ -20,6 +20,10 @@ from pipelines.lineage import keep_evidence
 from pipelines.serve.choice import CHAMPION, NAME
 
 
+class GateNotPassed(UserError):
+    """A bundle's scores are below what promotion asks for."""
+
+
 class AtLeast(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """The metric must reach a value."""
 
@@ -77,7 +81,8 @@ def run(config: PromoteConfig, session: Session) -> Outcome:
     The alias is set even when this very promotion is on record: another one may have moved it since.
 
     Raises:
-        UserError: a condition does not hold, or the evaluation is of another bundle or does not exist.
+        GateNotPassed: a condition does not hold.
+        UserError: the evaluation is of another bundle or does not exist.
         MissingTable: the tables that the bundle was trained on are gone.
     """
     metrics = gated_metrics(config, session)
@@ -90,7 +95,8 @@ def gated_metrics(config: PromoteConfig, session: Session) -> dict[str, float]:
     """Metrics of the evaluation, when all conditions of the gate hold.
 
     Raises:
-        UserError: lists every condition that does not hold, with what was seen.
+        GateNotPassed: lists every condition that does not hold, with what was seen.
+        UserError: the evaluation is of another bundle.
     """
     evaluation = Outcome.model_validate_json(session.workspace.read_text("jobs", f"evaluate-{config.evaluation}.json"))
     evaluated = evaluation.outputs.get("bundle", config.bundle)
@@ -98,7 +104,7 @@ def gated_metrics(config: PromoteConfig, session: Session) -> dict[str, float]:
         raise UserError(f"evaluation {config.evaluation} is of {evaluated}, not of {config.bundle}; evaluate that one first")
     failed = [finding.text for finding in check_gate(config.gate, evaluation.metrics) if not finding.holds]
     if failed:
-        raise UserError(f"bundle {config.bundle} is not promoted: {'; '.join(failed)}")
+        raise GateNotPassed(f"bundle {config.bundle} is not promoted: {'; '.join(failed)}")
     return evaluation.metrics
 
 

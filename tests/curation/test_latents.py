@@ -1,0 +1,38 @@
+import io
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from curation.decode import training_view
+from curation.latents import encode_rows
+from curation.tables import LATENT_SCHEMA
+from models.autoencoder import Autoencoder, AutoencoderConfig
+
+SHAPE = AutoencoderConfig(patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4)
+
+
+def _rows(count: int) -> pa.Table:
+    pictures = []
+    for seed in range(count):
+        buffer = io.BytesIO()
+        Image.fromarray(np.random.default_rng(seed).integers(0, 256, (40, 24, 4), dtype=np.uint8)).save(buffer, "PNG")
+        pictures.append(buffer.getvalue())
+    return pa.table({"image": pa.array(pictures, pa.large_binary())})
+
+
+def test_latents_are_those_of_the_training_view_whatever_the_batch() -> None:
+    torch.manual_seed(0)
+    autoencoder, rows = Autoencoder(SHAPE).eval(), _rows(5)
+    together = encode_rows(rows, autoencoder, size_px=32, batch_size=5, bundle_digest="d")
+    apart = encode_rows(rows, autoencoder, size_px=32, batch_size=2, bundle_digest="d")
+    assert together.schema == LATENT_SCHEMA
+    for row, encoded in enumerate(rows["image"].to_pylist()):
+        view = torch.from_numpy(training_view(encoded, 32)).permute(2, 0, 1).float() / 127.5 - 1
+        with torch.inference_mode():
+            expected = autoencoder.encode(view[None])[0].numpy()
+        for table in (together, apart):
+            line = table.slice(row, 1).to_pylist()[0]
+            assert line["latent_bundle"] == "d"
+            np.testing.assert_allclose(np.reshape(line["latent"], line["latent_shape"]), expected, rtol=1e-4, atol=1e-5)

@@ -1,0 +1,62 @@
+"""The autoencoder's loss and its last touch."""
+
+import numpy as np
+import torch
+from PIL import Image
+
+from curation.decode import encode_png
+from models.autoencoder import AutoencoderConfig
+from train.objectives.autoencoder import AutoencoderObjective, AutoencoderObjectiveConfig, error_in_range
+from train.objectives.contract import Drawn
+
+CONFIG = AutoencoderObjectiveConfig(
+    autoencoder=AutoencoderConfig(patch=2, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4),
+    size_px=8,
+    latent_noise=0.1,
+    latent_pull=0.01,
+    square_weight=1.0,
+    edge_weight=0.5,
+)
+
+
+def drawn(key: int, target: torch.Tensor) -> Drawn:
+    return Drawn(key=key, texts=("a",), score_text="a", target=target, references=())
+
+
+def test_going_beyond_a_bound_that_the_picture_lies_on_is_no_error() -> None:
+    decoded = torch.tensor([1.3, 1.3, -1.2, 0.9]).reshape(1, 1, 1, 4).expand(1, 3, 1, 4)
+    pictures = torch.tensor([1.0, 0.5, -1.0, 1.0]).reshape(1, 1, 1, 4).expand(1, 3, 1, 4)
+    expected = torch.tensor([0.0, 0.8, 0.0, -0.1])
+    torch.testing.assert_close(error_in_range(decoded, pictures)[0, 0, 0], expected)
+
+
+def test_a_few_steps_bring_the_loss_down() -> None:
+    torch.manual_seed(0)
+    objective = AutoencoderObjective(CONFIG)
+    batch = objective.collate([drawn(key, torch.randint(0, 255, (3, 8, 8), dtype=torch.uint8)) for key in range(4)])
+    optimizer = torch.optim.Adam(objective.network.parameters(), lr=3e-3)
+    first = objective.loss(batch).total.item()
+    for _ in range(60):
+        optimizer.zero_grad()
+        objective.loss(batch).total.backward()
+        optimizer.step()
+    assert objective.loss(batch).total.item() < 0.7 * first
+
+
+def test_the_same_key_mirrors_and_disturbs_alike() -> None:
+    objective, target = AutoencoderObjective(CONFIG), torch.randint(0, 255, (3, 8, 8), dtype=torch.uint8)
+    one, same, other = (objective.collate([drawn(key, target)]) for key in (3, 3, 4))
+    assert torch.equal(one.pictures, same.pictures)
+    assert torch.equal(one.latent_noise, same.latent_noise)
+    assert not torch.equal(one.latent_noise, other.latent_noise)
+
+
+def test_decoding_gives_the_training_view_and_finishing_normalises_latents() -> None:
+    objective = AutoencoderObjective(CONFIG)
+    pixels = np.asarray(Image.effect_noise((16, 16), 80).convert("RGB"))
+    target = objective.decode({"image": encode_png(pixels)})
+    assert target.shape == (3, 8, 8)
+    targets = [target, target.flip(1), target.flip(2)]
+    objective.finish(targets)
+    latents = objective.autoencoder.encode(torch.stack(targets).float() / 127.5 - 1)
+    torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
