@@ -35,7 +35,7 @@ class Request(NamedTuple):
     """One picture to be made."""
 
     prompt: str
-    references: tuple[Float[Tensor, "3 y x"], ...]
+    references: tuple[Float[Tensor, "3 _ _"], ...]
     """Pictures to edit or to compose from, in [-1, 1]; none for text-to-image."""
     seed: int
     size: ImageSize
@@ -123,12 +123,12 @@ class Generator:
         return progress._replace(latents=latents, num_done=progress.num_done + 1)
 
     @torch.inference_mode()
-    def finish(self, progress: Progress) -> list[Float[Tensor, "3 y x"]]:
+    def finish(self, progress: Progress) -> list[Float[Tensor, "3 _ _"]]:
         """Decode the latents reached so far, one picture per request, in [-1, 1]."""
         latents = unpack_noisy(progress.latents, progress.sizes)
         return [self.autoencoder.decode(latent[None])[0] for latent in latents]
 
-    def _encode(self, pictures: tuple[Float[Tensor, "3 y x"], ...]) -> tuple[Float[Tensor, "c y2 x2"], ...]:
+    def _encode(self, pictures: tuple[Float[Tensor, "3 _ _"], ...]) -> tuple[Float[Tensor, "c _ _"], ...]:
         return tuple(self.autoencoder.encode(picture[None])[0] for picture in pictures)
 
     def _noise(self, seed: int, size: tuple[int, int]) -> Float[Tensor, "c y x"]:
@@ -160,7 +160,7 @@ def load_autoencoder(folder: Path) -> tuple[Autoencoder, AutoencoderBundle]:
 def generate(
     generator: Generator, requests: Sequence[Request], *,
     sampler: SamplerConfig | None = None, on_step: Callable[[int, int], None] | None = None,
-) -> list[Float[Tensor, "3 y x"]]:  # fmt: skip
+) -> list[Float[Tensor, "3 _ _"]]:  # fmt: skip
     """One picture per request, in [-1, 1]; the same request gives the same picture in any batch up to rounding.
 
     Args:

@@ -25,7 +25,7 @@ class Condition(NamedTuple):
     """What one sample is generated from."""
 
     text: Float[Tensor, "t k"]
-    references: tuple[Float[Tensor, "c y x"], ...]
+    references: tuple[Float[Tensor, "c _ _"], ...]
 
 
 class CleanTokens(NamedTuple):
@@ -98,7 +98,7 @@ def pack_clean(conditions: Sequence[Condition], *, latent_channels: int) -> Clea
     return CleanTokens(text, references, torch.cat(order), torch.cat(positions), torch.tensor(lengths))
 
 
-def pack_noisy(latents: Sequence[Float[Tensor, "c y x"]]) -> NoisyTokens:
+def pack_noisy(latents: Sequence[Float[Tensor, "c _ _"]]) -> NoisyTokens:
     """Pack the target latents of several samples."""
     return NoisyTokens(
         latents=torch.cat([flat(latent) for latent in latents]),
@@ -107,7 +107,7 @@ def pack_noisy(latents: Sequence[Float[Tensor, "c y x"]]) -> NoisyTokens:
     )
 
 
-def unpack_noisy(tokens: Float[Tensor, "m c"], sizes: Sequence[tuple[int, int]]) -> list[Float[Tensor, "c y x"]]:
+def unpack_noisy(tokens: Float[Tensor, "m c"], sizes: Sequence[tuple[int, int]]) -> list[Float[Tensor, "c _ _"]]:
     """Cut packed tokens back into latents of the given (height, width)."""
     pieces = tokens.split([height * width for height, width in sizes])
     return [unflat(piece, *size) for piece, size in zip(pieces, sizes, strict=True)]
