@@ -2,10 +2,10 @@
 PY ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint serve bench
+.PHONY: help setup demo test lint serve bench pretrained
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ok ## install into .venv, at the versions of constraints.txt
 
@@ -22,6 +22,9 @@ lint: .venv/.ok ## style, types and the laws of the house
 
 serve: .venv/.ok ## answer requests on http://127.0.0.1:8000 with the best generator there is
 	$(BIN)/seedbed serve
+
+pretrained: .venv/.ok ## embed the demo's generator in the package (models/pretrained)
+	$(BIN)/python -m pipelines.embed runs/demo
 
 bench: .venv/.ok ## quick speed measurements beside peers (ARGS="NAME --json FILE")
 	$(BIN)/seedbed bench $(or $(ARGS),all --quick)

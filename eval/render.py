@@ -1,4 +1,4 @@
-"""Pictures of pictures: labelled grids as PNG, for a folder, an issue or MLflow. No browser is needed to see how a run went.
+"""Pictures of pictures: labelled grids as PNG, for a folder, a message or MLflow. No browser is needed to see how a run went.
 
 y, x pixels
 """

@@ -1,6 +1,5 @@
 """Fit: train an objective with Ray Train, from the newest checkpoint when the run was broken off, and write its bundle."""
 
-import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -48,7 +47,6 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
         _train(config, lineage, folder=folder, bundle=bundle)
     curve = list(readings(meters))
     manifest = read_manifest(bundle)
-    shutil.rmtree(folder / "checkpoints")  # the run is over; what it learnt is the bundle
     last = curve[-1].values
     num_samples = config.loop.num_steps * config.plan.batch_samples
     losses = f"loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}"
@@ -107,7 +105,7 @@ def _following(meters: Path, bar: Bar, run: Run) -> Iterator[None]:
         return fresh[-1].step if fresh else after
 
     def follow() -> None:
-        step = 0
+        step = first
         while not over.wait(_LOOK_EVERY_S):
             step = forward(step)
         forward(step)

@@ -8,13 +8,19 @@ from pipelines.encode import EncodeConfig
 from pipelines.evaluate import EvaluateConfig, SampleCounts
 from pipelines.ingest import IngestConfig
 from pipelines.overrides import validated
+from pipelines.pairs import PairsConfig
 from pipelines.promote import PromoteConfig
 from pipelines.recipes import caption, curate, fit, pairs, select, serve
 from pipelines.recipes.promote import GATE
+from pipelines.select import SelectConfig
+from pipelines.serve.app import ServeConfig
 from pipelines.visit import VisitConfig
 from train.config import FitConfig
 
 CATEGORIES = ("Food & Drink", "Animals & Nature")
+"""What is ingested and judged."""
+LEARNT = CATEGORIES[:1]
+"""What the models are trained on: as much as two cores learn in minutes."""
 
 
 def default(workspace: Workspace) -> DemoConfig:
@@ -29,8 +35,8 @@ def default(workspace: Workspace) -> DemoConfig:
         ingest=IngestConfig(source=EmojiConfig(categories=CATEGORIES), images=images.uri, rows_per_fragment=128, workers=2),
         curate=curate.default(workspace),
         caption=caption.default(workspace),
-        pairs=pairs.default(workspace),
-        select=select.default(workspace),
+        pairs=validated(PairsConfig, {**pairs.default(workspace).model_dump(), "categories": LEARNT}),
+        select=_food(select.default(workspace)),
         autoencoder=fit.autoencoder_on(images),
         contrastive=fit.contrastive_on(images),
         encode=EncodeConfig(images=images, bundle="", batch_size=64, workers=2),
@@ -41,8 +47,17 @@ def default(workspace: Workspace) -> DemoConfig:
             level="medium", batch_size=64, seed=0,
         ),
         promote=PromoteConfig(bundle="", evaluation="", gate=GATE),
-        visit=VisitConfig(serve=serve.default(workspace).model_copy(update={"port": 0}), evaluation="", requests_per_task=6),
+        visit=VisitConfig(serve=_on_a_free_port(serve.default(workspace)), evaluation="", requests_per_task=6),
     )  # fmt: skip
+
+
+def _food(config: SelectConfig) -> SelectConfig:
+    rules = {**config.rules.model_dump(), "categories": LEARNT}
+    return validated(SelectConfig, {**config.model_dump(), "name": "food", "rules": rules})
+
+
+def _on_a_free_port(config: ServeConfig) -> ServeConfig:
+    return validated(ServeConfig, {**config.model_dump(), "port": 0})
 
 
 def smoke(workspace: Workspace) -> DemoConfig:
@@ -54,7 +69,7 @@ def smoke(workspace: Workspace) -> DemoConfig:
     whole = default(workspace)
     few = SampleCounts(t2i=4, edit=4, compose=2)
     changes: dict[str, dict[str, object]] = {
-        "select": {"rules": whole.select.rules.model_copy(update={"max_concepts": 12}).model_dump()},
+        "select": {"rules": {**whole.select.rules.model_dump(), "max_concepts": 12}},
         "pairs": {"compose": {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}},
         "ingest": {"source": EmojiConfig(categories=CATEGORIES[:1]).model_dump()},
         "autoencoder": _short(whole.autoencoder, num_steps=6, batch_samples=8),

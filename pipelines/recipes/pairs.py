@@ -8,7 +8,7 @@ from pipelines.recipes.curate import DRAWINGS
 
 
 def default(workspace: Workspace) -> PairsConfig:
-    """Food and drink: pairs found among them, and about three composed pictures for each.
+    """Pairs found among all kept pictures, and about three composed pictures for each.
 
     Run:      seedbed pairs
     Hardware: two cores, about 25 ms a composed picture and core
@@ -16,7 +16,7 @@ def default(workspace: Workspace) -> PairsConfig:
     return PairsConfig(
         images=TableRef(uri=workspace.uri("tables", "images.lance")),
         pairs=workspace.uri("tables", "pairs.lance"),
-        categories=("Food & Drink",),
+        categories=(),
         compose=ComposeConfig(backgrounds_per_image=1.2, mirrors_per_image=0.5, pastes_per_image=1.5, seed=0, size_px=128),
         max_references=2,
         limits=DRAWINGS,

@@ -10,17 +10,17 @@ ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
 
 
 def default(workspace: Workspace) -> SelectConfig:
-    """Food and drink, all three tasks.
+    """Every kept picture that was not composed, for all three tasks.
 
     Run:      seedbed select
     Hardware: one core, seconds
     """
     return SelectConfig(
-        name="food",
+        name="all",
         images=TableRef(uri=workspace.uri("tables", "images.lance")),
         pairs=TableRef(uri=workspace.uri("tables", "pairs.lance")),
         rules=SelectRules(
-            categories=("Food & Drink",), styles=(), max_concepts=None, shown_sources=("emoji",), t2i=ALL, edit=ALL,
+            categories=(), styles=(), max_concepts=None, shown_sources=("emoji", "folder"), t2i=ALL, edit=ALL,
             compose=ALL, seed=0,
         ),
     )  # fmt: skip

@@ -1,8 +1,8 @@
 """A small image-text head on frozen features, with open_clip's contrastive loss (Radford et al. 2021, arXiv:2103.00020).
 
 What a picture shows is paired with one of its captions, drawn anew every step: for an edit or a composition that is the
-caption of the result, never the instruction. Every picture is seen clean, blurred, noisy and both, so that a generated picture,
-which is never exact, still finds its caption. Features of all views are computed once.
+caption of the result, never the instruction. Every picture is seen clean and through blur and noise, so that a generated picture,
+which is never exact, still finds its caption. Features of both views are computed once.
 """
 
 from collections.abc import Mapping, Sequence
@@ -106,11 +106,10 @@ class Contrastive:
         return torch.stack([self._pooled[text] for text in texts])
 
 
-def views(picture: Float[Tensor, "3 y x"]) -> Float[Tensor, "4 3 y x"]:
-    """The picture clean, blurred, noisy, and both; the noise is the same for every picture."""
+def views(picture: Float[Tensor, "3 y x"]) -> Float[Tensor, "2 3 y x"]:
+    """The picture clean, and blurred with noise on top; the noise is the same for every picture."""
     noise = _NOISE * torch.randn(picture.shape, generator=torch.Generator().manual_seed(0))
-    blurred = _blurred(picture)
-    return torch.stack([picture, blurred, picture + noise, blurred + noise]).clamp(-1, 1)
+    return torch.stack([picture, _blurred(picture) + noise]).clamp(-1, 1)
 
 
 def _blurred(picture: Float[Tensor, "3 y x"]) -> Float[Tensor, "3 y x"]:

@@ -15,8 +15,8 @@ def objective() -> Contrastive:
 
 
 def drawn(text: str, *, references: int, score_text: str) -> Drawn:
-    pictures = tuple(torch.zeros(4, 1280) for _ in range(references))
-    return Drawn(key=1, texts=(text,), score_text=score_text, target=torch.randn(4, 1280), references=pictures)
+    pictures = tuple(torch.zeros(2, 1280) for _ in range(references))
+    return Drawn(key=1, texts=(text,), score_text=score_text, target=torch.randn(2, 1280), references=pictures)
 
 
 def test_an_edit_is_paired_with_what_its_result_shows_not_with_the_instruction(objective: Contrastive) -> None:
@@ -28,13 +28,13 @@ def test_an_edit_is_paired_with_what_its_result_shows_not_with_the_instruction(o
     torch.testing.assert_close(batch.texts, expected.texts)
 
 
-def test_views_are_the_picture_and_three_worse_ones() -> None:
+def test_views_are_the_picture_and_a_worse_one() -> None:
     picture = torch.rand(3, 64, 64) * 2 - 1
-    clean, blurred, noisy, both = views(picture)
+    clean, worse = views(picture)
     assert torch.equal(clean, picture)
-    assert blurred.std() < picture.std()
-    assert (noisy - picture).std().item() == pytest.approx(0.1, abs=0.02)
-    assert not torch.equal(both, blurred)
+    assert worse.std() < 0.7 * picture.std()
+    plain = torch.zeros(3, 64, 64)
+    assert views(plain)[1].std().item() == pytest.approx(0.1, abs=0.01)
 
 
 def test_matching_pairs_lose_less_than_shuffled_ones(objective: Contrastive) -> None:
