@@ -17,8 +17,10 @@ from infra.tracking import Run
 from models.bundle import Lineage, TableVersion, read_manifest
 from pipelines.job import Outcome, Work, job_digest, run_job
 from train.config import FitConfig
+from train.feed import load_samples
 from train.meters import Reading, readings
 from train.objectives.flow import FlowConfig
+from train.plan import Plan
 
 _LOOK_EVERY_S = 1.0
 
@@ -35,6 +37,7 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     name = f"{config.name}-{job_digest('fit', config)}"
     folder, bundle = session.workspace.local("fits", name), session.workspace.local("bundles", name)
     folder.mkdir(parents=True, exist_ok=True)
+    _require_samples(config)
     lineage = _lineage(config, run)
     meters = folder / "meters.jsonl"
     run.log_table(config.data.uri, lineage.tables[0].version, "train")
@@ -56,6 +59,12 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
         metrics={f"train/{key}": value for key, value in last.items()},
         note=f"{config.name}: {config.loop.num_steps:,} steps, {num_samples:,} samples, {losses}",
     )  # fmt: skip
+
+
+def _require_samples(config: FitConfig) -> None:
+    """Find out before any worker is started whether the selection gives what the plan wants."""
+    samples = load_samples(config.data, "train")
+    Plan(config.plan, tasks=samples.tasks, weights=samples.weights, costs=samples.costs)
 
 
 def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:

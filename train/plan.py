@@ -41,6 +41,10 @@ class PlanConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
         return self
 
 
+class EmptyTask(ValueError):
+    """A task of the plan has no samples in the selection."""
+
+
 class Pick(NamedTuple):
     """One sample in one step."""
 
@@ -62,7 +66,7 @@ class Plan:
             costs: tokens of every sample, what slots are balanced by.
 
         Raises:
-            ValueError: a task with a share has no samples of positive weight.
+            EmptyTask: a task with a share has no samples of positive weight.
         """
         self.config = config
         self._weights, self._costs = weights, costs
@@ -70,7 +74,7 @@ class Plan:
         self._members = {task: np.flatnonzero((names == task) & (weights > 0)) for task in config.task_shares}
         empty = [task for task, members in self._members.items() if not len(members)]
         if empty:
-            raise ValueError(
+            raise EmptyTask(
                 f"the plan wants samples of {empty}, the selection has none; change plan.task_shares or the selection"
             )
         self._quotas = _quotas(config)

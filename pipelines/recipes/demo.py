@@ -51,6 +51,9 @@ def default(workspace: Workspace) -> DemoConfig:
     )  # fmt: skip
 
 
+_FEW_SAMPLES = {"max_train": 12, "max_heldout": 3, "weight": 1.0}
+
+
 def _food(config: SelectConfig) -> SelectConfig:
     rules = {**config.rules.model_dump(), "categories": LEARNT}
     return validated(SelectConfig, {**config.model_dump(), "name": "food", "rules": rules})
@@ -69,7 +72,7 @@ def smoke(workspace: Workspace) -> DemoConfig:
     whole = default(workspace)
     few = SampleCounts(t2i=4, edit=4, compose=2)
     changes: dict[str, dict[str, object]] = {
-        "select": {"rules": {**whole.select.rules.model_dump(), "max_concepts": 12}},
+        "select": {"rules": {**whole.select.rules.model_dump(), **dict.fromkeys(("t2i", "edit", "compose"), _FEW_SAMPLES)}},
         "pairs": {"compose": {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}},
         "ingest": {"source": EmojiConfig(categories=CATEGORIES[:1]).model_dump()},
         "autoencoder": _short(whole.autoencoder, num_steps=6, batch_samples=8),
