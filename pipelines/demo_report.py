@@ -70,7 +70,6 @@ def _subtitle(finished: "Sequence[Finished]", config: "DemoConfig") -> str:
 
 
 def _tiles(metrics: dict[str, float], seconds: float) -> tuple[Tile, ...]:
-    distance, noise = metrics["eval/frechet_lite0/t2i"], metrics["eval/frechet_lite0/t2i/noise"]
     wanted = (("t2i", "Text to image", 0.5), ("edit", "Edits", 0.3), ("compose", "Compositions", 0.3))
     found = [
         Tile(title, f"{value:.0%}", f"own caption first (R@1); real pictures {metrics[f'eval/retrieval_r1/{task}/real']:.0%}",
@@ -80,9 +79,17 @@ def _tiles(metrics: dict[str, float], seconds: float) -> tuple[Tile, ...]:
     ]  # fmt: skip
     return (
         *found,
-        Tile("Fréchet-lite0", f"{distance:.0f}", f"noise is at {noise:.0f}", "good" if distance < noise / 2 else "bad"),
+        *_distance_tile(metrics),
         Tile("Work", f"{seconds / 60:.1f} min", "all stages, without the installation", "plain"),
     )
+
+
+def _distance_tile(metrics: dict[str, float]) -> tuple[Tile, ...]:
+    """None when there were too few pictures for a distance."""
+    distance, noise = metrics.get("eval/frechet_lite0/t2i"), metrics.get("eval/frechet_lite0/t2i/noise")
+    if distance is None or noise is None:
+        return ()
+    return (Tile("Fréchet-lite0", f"{distance:.0f}", f"noise is at {noise:.0f}", "good" if distance < noise / 2 else "bad"),)
 
 
 def _chart(name: str, outcome: Outcome) -> Chart:
