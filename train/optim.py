@@ -35,8 +35,12 @@ class OptimConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
 
 
 def optimizers(groups: Sequence[ParameterGroup], config: OptimConfig) -> list[Optimizer]:
-    """One optimizer per group."""
-    return [_optimizer(group, config) for group in groups]
+    """One optimizer per group; each remembers its peak rate among its settings, so that checkpoints hold it."""
+    built = [_optimizer(group, config) for group in groups]
+    for optimizer in built:
+        for settings in optimizer.param_groups:
+            settings["peak_lr"] = settings["lr"]
+    return built
 
 
 def _optimizer(group: ParameterGroup, config: OptimConfig) -> Optimizer:
@@ -57,7 +61,6 @@ def set_rates(built: Sequence[Optimizer], factor: float) -> None:
     """Scale every group's peak rate."""
     for optimizer in built:
         for group in optimizer.param_groups:
-            group.setdefault("peak_lr", group["lr"])
             group["lr"] = group["peak_lr"] * factor
 
 

@@ -9,7 +9,9 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch.distributed.checkpoint as dcp
@@ -39,7 +41,8 @@ class TrainState:
         name = f"step-{self.num_steps_done:08d}"
         beside = folder / f".{name}.writing"
         shutil.rmtree(beside, ignore_errors=True)
-        dcp.save(self._tensors(), checkpoint_id=beside, no_dist=True)
+        with _one_process():
+            dcp.save(self._tensors(), checkpoint_id=beside, no_dist=True)
         files = {str(path.relative_to(beside)): _sha256(path) for path in sorted(beside.rglob("*")) if path.is_file()}
         manifest = {"format_version": FORMAT_VERSION, "num_steps_done": self.num_steps_done, "files": files}
         (beside / _MANIFEST).write_text(json.dumps(manifest, indent=2))
@@ -62,7 +65,8 @@ class TrainState:
 
     def _load(self, place: Path) -> None:
         tensors = self._tensors()
-        dcp.load(tensors, checkpoint_id=place, no_dist=True)
+        with _one_process():
+            dcp.load(tensors, checkpoint_id=place, no_dist=True)
         self.network.load_state_dict(tensors["network"])
         self.average.state = dict(tensors["average"])
         for optimizer, state in zip(self.optimizers, tensors["optimizers"].values(), strict=True):
@@ -81,6 +85,14 @@ class TrainState:
 
 
 _OPTIONS = StateDictOptions(ignore_frozen_params=True)
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """Torch 2.13 warns that it assumes a single process even when told so by `no_dist`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        yield
 
 
 def _checkpoints(folder: Path) -> list[Path]:
