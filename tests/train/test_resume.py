@@ -65,7 +65,7 @@ def test_killed_and_resumed_it_follows_the_same_curve(fit_config: FitConfig, lin
 def test_it_learns(fit_config: FitConfig, lineage: Lineage, tmp_path: Path) -> None:
     train(longer(fit_config, 200), tmp_path / "run", lineage)
     curve = [loss for _, loss in losses(tmp_path / "run")]
-    assert sum(curve[-40:]) < 0.85 * sum(curve[:40])
+    assert sum(curve[-40:]) < 0.8 * sum(curve[:40])
 
 
 def test_one_slot_and_two_give_the_same_curve_up_to_rounding(fit_config: FitConfig, lineage: Lineage, tmp_path: Path) -> None:
