@@ -2,7 +2,7 @@
 PY ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint serve bench pretrained
+.PHONY: help setup demo test faults lint serve bench pretrained
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -14,6 +14,9 @@ demo: .venv/.ok ## the whole chain on real pictures, to runs/demo/report.html (u
 
 test: .venv/.ok ## every test (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
+
+faults: .venv/.ok ## what a hostile world sends and what breaks in the middle (ARGS="-k curation" for a part)
+	$(BIN)/python -m pytest tests/faults $(ARGS)
 
 lint: .venv/.ok ## style, types and the laws of the house
 	$(BIN)/ruff check .

@@ -107,7 +107,7 @@ def test_a_picture_with_too_many_pixels_is_refused_before_it_is_decoded() -> Non
 
 def test_undecodable_crosses_processes() -> None:
     error = pickle.loads(pickle.dumps(Undecodable("too_large", "9 pixels")))
-    assert (error.reason, error.detail) == ("too_large", "9 pixels")
+    assert (error.cause, error.reason, error.detail) == ("too_large", "too_large", "9 pixels")
 
 
 def test_background_is_blended_exactly() -> None:

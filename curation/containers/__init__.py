@@ -1,0 +1,1 @@
+"""What picture files say of themselves before a pixel is decoded: kind, size, orientation, profile, wholeness."""
