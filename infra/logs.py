@@ -16,6 +16,10 @@ _QUIETED = (
     "ray", "ray.data", "ray.train", "ray.serve", "mlflow", "alembic", "lance", "lance_ray", "urllib3", "httpx", "matplotlib",
     "PIL", "filelock",
 )
+_SILENCED = (
+    # without a dashboard, ray 2.60 warns every few seconds that it cannot ask it about the trainer; nothing depends on the answer
+    "ray.train.v2._internal.execution.controller.placement_group_cleaner",
+)
 
 _context: ContextVar[dict[str, str]] = ContextVar("seedbed_log_context", default={})  # noqa: B039 (never mutated, see `context`)
 
@@ -66,3 +70,5 @@ def setup(console: Console | None = None, *, level: int = logging.INFO) -> None:
     root.setLevel(level)
     for name in _QUIETED:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _SILENCED:
+        logging.getLogger(name).setLevel(logging.CRITICAL)

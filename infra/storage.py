@@ -18,6 +18,7 @@ import hashlib
 import json
 import shutil
 import uuid
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from pyarrow import fs
@@ -85,6 +86,12 @@ class Workspace:
             stream.write(text.encode())
         if target != path:
             Path(target).replace(path)
+
+    def names(self, folder: str, pattern: str) -> list[str]:
+        """Names in a folder of the workspace that match a shell pattern, sorted; none when there is no such folder."""
+        filesystem, path = _filesystem(self.uri(folder))
+        entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
+        return sorted(entry.base_name for entry in entries if fnmatch(entry.base_name, pattern))
 
     def size_bytes(self, *parts: str) -> int:
         """Bytes stored there, folders summed up; 0 when there is nothing."""

@@ -73,9 +73,9 @@ class Chain:
         self.finished.append(Finished(name, outcome))
         return outcome
 
-    def say(self, line: str) -> None:
-        """Print one line."""
-        self._session.progress.say(line)
+    def outcome(self, name: str) -> Outcome:
+        """What the stage of that name did."""
+        return next(stage.outcome for stage in self.finished if stage.name == name)
 
 
 def run(config: DemoConfig, session: Session) -> None:
@@ -101,7 +101,7 @@ def _data(config: DemoConfig, chain: Chain) -> None:
 
 
 def _models(config: DemoConfig, chain: Chain) -> None:
-    selected = _table(chain.finished[-1].outcome)
+    selected = _table(chain.outcome("select"))
     autoencoder = chain.run("fit autoencoder", fit.run, config.autoencoder, data=selected)
     chain.run("fit contrastive", fit.run, config.contrastive, data=selected)
     bundle = autoencoder.outputs["bundle"]
@@ -111,18 +111,23 @@ def _models(config: DemoConfig, chain: Chain) -> None:
 
 
 def _judgement(config: DemoConfig, chain: Chain) -> None:
-    contrastive, encoded, generator = (chain.finished[place].outcome for place in (-3, -2, -1))
-    bundle = generator.outputs["bundle"]
+    bundle = chain.outcome("fit generator").outputs["bundle"]
     judged = chain.run(
-        "evaluate", evaluate.run, config.evaluate,
-        images=_table(encoded), bundle=bundle, contrastive=contrastive.outputs["bundle"],
+        "evaluate", evaluate.run, config.evaluate, images=_table(chain.outcome("encode")), bundle=bundle,
+        contrastive=chain.outcome("fit contrastive").outputs["bundle"],
     )  # fmt: skip
-    try:
-        chain.run("promote", promote.run, config.promote, bundle=bundle, evaluation=judged.digest)
-    except promote.GateNotPassed as refusal:
-        chain.say(f"served all the same, so that it can be looked at: {refusal}")
+    chain.run("promote", _promoted_or_refused, config.promote, bundle=bundle, evaluation=judged.digest)
     served = {**config.visit.serve.model_dump(), "bundle": bundle}
     chain.run("visit", visit.run, config.visit, serve=served, evaluation=judged.outputs["folder"])
+
+
+def _promoted_or_refused(config: promote.PromoteConfig, session: Session) -> Outcome:
+    """A bundle that misses the gate is served all the same, so that it can be looked at; its refusal is a stage like others."""
+    try:
+        return promote.run(config, session)
+    except promote.GateNotPassed as refusal:
+        session.progress.say(f"promote: refused, {refusal}")
+        return promote.refused(config, refusal)
 
 
 def _table(outcome: Outcome) -> dict[str, str | int | None]:

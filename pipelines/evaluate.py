@@ -79,7 +79,7 @@ class _Drawn(NamedTuple):
 
 
 def run(config: EvaluateConfig, session: Session) -> Outcome:
-    """Score the bundle; outputs `folder` (pictures, grids and `scores.json`), `scores` and `bundle` (places)."""
+    """Score the bundle; outputs `folder` (pictures, grids, `scores.json`), `scores` (that file) and `bundle_digest`."""
     if config.images.selection is None:
         raise UserError("evaluate needs images.selection, the selection it was trained on (output of `seedbed select`)")
     resolved = EvaluateConfig.model_validate(
@@ -218,7 +218,7 @@ def _work(config: EvaluateConfig, result: Scores, folder: Path) -> Work:
         rows_in=len(result.samples),
         rows_out=len(result.samples),
         quarantined=0,
-        outputs={"folder": str(folder), "scores": str(folder / SCORES_FILE), "bundle": config.bundle},
+        outputs={"folder": str(folder), "scores": str(folder / SCORES_FILE), "bundle_digest": config.bundle_digest},
         metrics=metrics,
         note=f"scored {len(result.samples):,} pictures; own caption first: {', '.join(found) or 'not asked for'}",
     )

@@ -1,24 +1,39 @@
 """What every job has in common: done once, recorded once, found again.
 
-A job is its name and its resolved configuration (input tables pinned to versions). Their digest names the record under ``jobs/``.
+A job is its name, its resolved configuration (input tables pinned to versions) and its code. Their digest names the record under
+``jobs/``.
 A job whose record is there returns it at once: a chain that was broken off goes on where it was, and a second run does nothing.
 """
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 import yaml
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from infra import logs
 from infra.progress import clock_time
+from infra.provenance import PACKAGES, code_digest
 from infra.session import Session
-from infra.storage import canonical_json, digest_of, exists, require_free_space, size_bytes
+from infra.storage import Workspace, canonical_json, digest_of, exists, require_free_space, size_bytes
 from infra.tracking import Run
 
 logger = logging.getLogger(__name__)
+
+_DECIDED_BY: Mapping[str, tuple[str, ...]] = {
+    **dict.fromkeys(("ingest", "curate", "caption", "pairs", "select"), ("curation",)),
+    "encode": ("curation", "models"),
+    "fit": ("models", "train"),
+    "evaluate": ("models", "eval"),
+    "promote": ("pipelines",),
+}
+"""Packages whose code decides the result of a job; another version of them makes it another job. All of ours when not listed.
+
+`fit` and `evaluate` read tables through `curation`, but what they read is pinned by version, so its code is no part of them.
+"""
 
 MIN_FREE_BYTES = 200_000_000
 """No job begins with less free on the workspace's disk; jobs that know how much they write ask for more themselves."""
@@ -30,7 +45,9 @@ class Outcome(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=T
     job: str
     """Name of the job."""
     digest: str
-    """Of the job's name and its resolved configuration."""
+    """Of the job's name, its resolved configuration and its code."""
+    finished: datetime
+    """When it was done, with the time zone."""
     seconds: float
     """Wall time of the body."""
     rows_in: int
@@ -92,15 +109,31 @@ def run_job(name: str, config: BaseModel, session: Session, body: Callable[[Run]
 
 
 def job_digest(name: str, config: BaseModel) -> str:
-    """Names the record of a job."""
-    return digest_of(f"{name}\n{canonical_json(config)}")
+    """Names the record of a job: its name, its configuration and the code that decides what comes out."""
+    return digest_of(f"{name}\n{canonical_json(config)}\n{code_digest(*_DECIDED_BY.get(name, PACKAGES))}")
+
+
+def finished(name: str, workspace: Workspace) -> list[Outcome]:
+    """Records of a job whose outputs are all still there, the latest last."""
+    found = [_read_record(file, workspace) for file in workspace.names("jobs", f"{name}-*.json")]
+    whole = [outcome for outcome in found if outcome is not None and all(exists(place) for place in _places(outcome.outputs))]
+    return sorted(whole, key=lambda outcome: outcome.finished)
+
+
+def _read_record(file: str, workspace: Workspace) -> Outcome | None:
+    """None for a record of another release, which cannot have been made by this code."""
+    try:
+        return Outcome.model_validate_json(workspace.read_text("jobs", file))
+    except ValidationError:
+        logger.warning("a record of another release is passed over", extra={"record": file})
+        return None
 
 
 def _recorded(name: str, digest: str, session: Session) -> Outcome | None:
-    parts = ("jobs", f"{name}-{digest}.json")
-    if not session.workspace.exists(*parts):
+    file = f"{name}-{digest}.json"
+    outcome = _read_record(file, session.workspace) if session.workspace.exists("jobs", file) else None
+    if outcome is None:
         return None
-    outcome = Outcome.model_validate_json(session.workspace.read_text(*parts))
     gone = [place for place in _places(outcome.outputs) if not exists(place)]
     if gone:
         logger.warning("record without its output, so the job runs again", extra={"job_name": name, "missing": gone[0]})
@@ -113,6 +146,7 @@ def _outcome(name: str, digest: str, work: Work, *, seconds: float, run_id: str)
     return Outcome(
         job=name,
         digest=digest,
+        finished=datetime.now(UTC),
         seconds=seconds,
         run_id=run_id,
         bytes=stored,

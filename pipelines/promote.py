@@ -6,6 +6,7 @@ beside it, so that a bundle in use can always be walked back to its sources.
 """
 
 import math
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -15,7 +16,7 @@ from infra.errors import UserError
 from infra.session import Session
 from infra.tracking import Run
 from models.bundle import read_manifest
-from pipelines.job import Outcome, Work, run_job
+from pipelines.job import Outcome, Work, job_digest, run_job
 from pipelines.lineage import keep_evidence
 from pipelines.serve.choice import CHAMPION, NAME
 
@@ -91,6 +92,14 @@ def run(config: PromoteConfig, session: Session) -> Outcome:
     return outcome
 
 
+def refused(config: PromoteConfig, refusal: GateNotPassed) -> Outcome:
+    """The outcome of a promotion that the gate did not let through: nothing went out, and the note says why. Never recorded."""
+    return Outcome(
+        job="promote", digest=job_digest("promote", config), finished=datetime.now(UTC), seconds=0, rows_in=1, rows_out=0,
+        quarantined=0, outputs={}, metrics={}, run_id="", note=f"refused: {refusal}", bytes=0,
+    )  # fmt: skip
+
+
 def gated_metrics(config: PromoteConfig, session: Session) -> dict[str, float]:
     """Metrics of the evaluation, when all conditions of the gate hold.
 
@@ -99,9 +108,11 @@ def gated_metrics(config: PromoteConfig, session: Session) -> dict[str, float]:
         UserError: the evaluation is of another bundle.
     """
     evaluation = Outcome.model_validate_json(session.workspace.read_text("jobs", f"evaluate-{config.evaluation}.json"))
-    evaluated = evaluation.outputs.get("bundle", config.bundle)
-    if Path(evaluated) != Path(config.bundle):
-        raise UserError(f"evaluation {config.evaluation} is of {evaluated}, not of {config.bundle}; evaluate that one first")
+    given, evaluated = read_manifest(Path(config.bundle)).digest, evaluation.outputs["bundle_digest"]
+    if evaluated != given:
+        raise UserError(
+            f"evaluation {config.evaluation} is of bundle {evaluated}, not of {given} in {config.bundle}; evaluate that one first"
+        )
     failed = [finding.text for finding in check_gate(config.gate, evaluation.metrics) if not finding.holds]
     if failed:
         raise GateNotPassed(f"bundle {config.bundle} is not promoted: {'; '.join(failed)}")

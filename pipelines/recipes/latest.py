@@ -1,10 +1,13 @@
-"""What a recipe builds on when it is run by itself: the newest selection and bundles of the workspace."""
+"""What a recipe builds on when it is run by itself: the newest selection, bundle and evaluation on record in the workspace."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from curation.tables import TableRef
 from infra.errors import UserError
 from infra.storage import Workspace
+from models.bundle import read_manifest
+from pipelines.job import Outcome, finished
 
 
 def selected_images(workspace: Workspace) -> TableRef:
@@ -13,30 +16,31 @@ def selected_images(workspace: Workspace) -> TableRef:
     Raises:
         UserError: nothing has been selected.
     """
-    selection = _newest(workspace.local("selections"), "*.lance", job="select")
-    return TableRef(uri=workspace.uri("tables", "images.lance"), selection=str(selection))
+    found = _newest(workspace, "select", job="select", wanted=lambda _: True)
+    return TableRef(uri=found.outputs["images"], selection=found.outputs["selection"])
 
 
 def bundle(workspace: Workspace, name: str) -> str:
-    """Folder of the newest bundle whose name begins so.
+    """Folder of the newest bundle that a fit of this name made.
 
     Raises:
         UserError: there is none.
     """
-    return str(_newest(workspace.local("bundles"), f"{name}-*", job=f"fit {name}"))
+    return _newest(workspace, "fit", job=f"fit {name}", wanted=lambda one: one.outputs["name"] == name).outputs["bundle"]
 
 
-def evaluation(workspace: Workspace) -> str:
-    """Digest of the newest evaluation.
+def evaluation(workspace: Workspace, bundle: str) -> str:
+    """Digest of the newest evaluation of the bundle in this folder.
 
     Raises:
         UserError: there is none.
     """
-    return _newest(workspace.local("jobs"), "evaluate-*.json", job="evaluate").stem.removeprefix("evaluate-")
+    digest = read_manifest(Path(bundle)).digest
+    return _newest(workspace, "evaluate", job="evaluate", wanted=lambda one: one.outputs["bundle_digest"] == digest).digest
 
 
-def _newest(folder: Path, pattern: str, *, job: str) -> Path:
-    found = sorted(folder.glob(pattern), key=lambda path: path.stat().st_mtime)
+def _newest(workspace: Workspace, name: str, *, job: str, wanted: Callable[[Outcome], bool]) -> Outcome:
+    found = [outcome for outcome in finished(name, workspace) if wanted(outcome)]
     if not found:
-        raise UserError(f"nothing named {pattern} in {folder}; run `seedbed {job}` first")
+        raise UserError(f"no finished {job} on record in {workspace.root}; run `seedbed {job}` first")
     return found[-1]

@@ -17,4 +17,5 @@ def default(workspace: Workspace) -> PromoteConfig:
 
     Run:      seedbed promote
     """
-    return PromoteConfig(bundle=latest.bundle(workspace, "generator"), evaluation=latest.evaluation(workspace), gate=GATE)
+    bundle = latest.bundle(workspace, "generator")
+    return PromoteConfig(bundle=bundle, evaluation=latest.evaluation(workspace, bundle), gate=GATE)

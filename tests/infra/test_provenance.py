@@ -18,3 +18,7 @@ def test_versions_name_what_results_depend_on():
 def test_the_code_has_one_digest():
     assert len(code_digest()) == 12
     assert code_digest() == code_digest()
+
+
+def test_each_package_has_a_digest_of_its_own():
+    assert len({code_digest(), code_digest("models"), code_digest("train"), code_digest("models", "train")}) == 4

@@ -4,6 +4,7 @@
 * ``generator``: one in the test's workspace, with its parent, its tables and the record of its training.
 """
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import lance
@@ -77,8 +78,8 @@ def generator(workspace: Workspace) -> Path:
     folder = workspace.local("bundles", "generator-1")
     write_tiny_generator(folder, lineage.model_copy(update={"run_id": "run-of-generator", "parents": (parent.digest,)}))
     record = Outcome(
-        job="fit", digest="f1", seconds=1, rows_in=1, rows_out=1, quarantined=0, outputs={}, metrics={},
-        run_id="run-of-generator", note="", bytes=0,
+        job="fit", digest="f1", finished=datetime.now(UTC), seconds=1, rows_in=1, rows_out=1, quarantined=0, outputs={},
+        metrics={}, run_id="run-of-generator", note="", bytes=0,
     )  # fmt: skip
     workspace.write_text(record.model_dump_json(), "jobs", "fit-f1.json")
     return folder

@@ -79,7 +79,7 @@ def test_every_sample_is_drawn_stored_and_scored_beside_its_baselines(
     folder = Path(outcome.outputs["folder"])
     found = read_scores(folder)
     assert (outcome.rows_out, len(found.samples)) == (13, 13)                 # 8 + 2 + 2, and the one that is held out
-    assert outcome.outputs["bundle"] == config.bundle
+    assert outcome.outputs["bundle_digest"] == read_manifest(Path(config.bundle)).digest
     assert outcome.metrics == found.metrics()
     expected = {f"eval/retrieval_r1/t2i{suffix}" for suffix in ("", "/real", "/reconstruction", "/noise", "/heldout")}
     expected |= {"eval/edit_follows/compose", "eval/error_inside/edit", "eval/frechet_lite0/t2i/noise"}

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import pipelines.job
 from infra.errors import UserError
-from pipelines.job import Outcome, Work, run_job
+from pipelines.job import Outcome, Work, finished, run_job
 
 
 class Config(BaseModel, frozen=True, extra="forbid"):
@@ -90,3 +90,19 @@ def test_a_job_that_was_done_opens_no_run(tracked_session):
     tracker = tracked_session.tracker
     assert len(tracker.client.search_runs([tracker.experiment_id], "tags.stage = 'make'")) == 1
     assert json.loads(tracked_session.workspace.read_text("chain.json"))["run_id"] != outcome.run_id
+
+
+def test_finished_jobs_are_found_in_the_order_they_were_done(session):
+    first = run_job("make", Config(rows=2), session, Body(session))
+    second = run_job("make", Config(rows=1), session, Body(session))
+    assert finished("make", session.workspace) == [first, second]
+    session.workspace.write_text('{"job": "make"}', "jobs", "make-0ld.json")
+    assert finished("make", session.workspace) == [first, second]
+    session.workspace.local("tables", "made.txt").unlink()
+    assert finished("make", session.workspace) == []
+
+
+def test_other_code_makes_another_job(session, monkeypatch):
+    before = run_job("curate", Config(rows=1), session, Body(session))
+    monkeypatch.setattr(pipelines.job, "code_digest", lambda *packages: "changed" if "curation" in packages else "same")
+    assert run_job("curate", Config(rows=1), session, Body(session)).digest != before.digest

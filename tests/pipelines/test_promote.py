@@ -1,3 +1,4 @@
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,10 @@ from pipelines.promote import (
     AtMost,
     AtMostShare,
     Condition,
+    GateNotPassed,
     PromoteConfig,
     check_gate,
+    refused,
     run,
 )
 from pipelines.serve.choice import champion_or_pretrained
@@ -26,10 +29,10 @@ GATE: tuple[Condition, ...] = (
 )
 
 
-def record_evaluation(session: Session, bundle: str) -> None:
+def record_evaluation(session: Session, bundle_digest: str) -> None:
     outcome = Outcome(
-        job="evaluate", digest="e1", seconds=1, rows_in=1, rows_out=1, quarantined=0, outputs={"bundle": bundle},
-        metrics=METRICS, run_id="", note="", bytes=0,
+        job="evaluate", digest="e1", finished=datetime.now(UTC), seconds=1, rows_in=1, rows_out=1, quarantined=0,
+        outputs={"bundle_digest": bundle_digest}, metrics=METRICS, run_id="", note="", bytes=0,
     )  # fmt: skip
     session.workspace.write_text(outcome.model_dump_json(), "jobs", "evaluate-e1.json")
 
@@ -57,7 +60,7 @@ def test_each_condition_holds_up_to_its_limit(condition: Condition, holds: bool)
 
 
 def test_a_promoted_bundle_is_the_champion(tracked_session: Session, generator: Path):
-    record_evaluation(tracked_session, str(generator))
+    record_evaluation(tracked_session, read_manifest(generator).digest)
     outcome = run(config(generator), tracked_session)
     assert outcome.outputs == {"version": "1", "bundle_digest": read_manifest(generator).digest}
     assert champion_or_pretrained(tracked_session) == str(generator)
@@ -66,7 +69,7 @@ def test_a_promoted_bundle_is_the_champion(tracked_session: Session, generator: 
 
 
 def test_a_bundle_whose_tables_are_gone_is_not_promoted(tracked_session: Session, tiny_generator: Path):
-    record_evaluation(tracked_session, str(tiny_generator))
+    record_evaluation(tracked_session, read_manifest(tiny_generator).digest)
     with pytest.raises(MissingTable, match="/nowhere/"):
         run(config(tiny_generator), tracked_session)
     with pytest.raises(UserError):
@@ -74,7 +77,7 @@ def test_a_bundle_whose_tables_are_gone_is_not_promoted(tracked_session: Session
 
 
 def test_promoting_again_takes_the_alias_back(tracked_session: Session, generator: Path):
-    record_evaluation(tracked_session, str(generator))
+    record_evaluation(tracked_session, read_manifest(generator).digest)
     first = run(config(generator), tracked_session)
     other = tracked_session.registry.register("/elsewhere", "generator", "", {})
     tracked_session.registry.set_alias("generator", "champion", other)
@@ -83,7 +86,7 @@ def test_promoting_again_takes_the_alias_back(tracked_session: Session, generato
 
 
 def test_a_gate_that_does_not_hold_registers_nothing(tracked_session: Session, generator: Path):
-    record_evaluation(tracked_session, str(generator))
+    record_evaluation(tracked_session, read_manifest(generator).digest)
     gate = (*GATE, AtLeast(metric="eval/retrieval_r1/t2i", value=0.9), AtMost(metric="eval/frechet/generated", value=30))
     with pytest.raises(UserError) as caught:
         run(config(generator, gate), tracked_session)
@@ -94,9 +97,19 @@ def test_a_gate_that_does_not_hold_registers_nothing(tracked_session: Session, g
     assert not list(tracked_session.workspace.local("jobs").glob("promote*"))
 
 
+def test_a_refusal_is_an_outcome_that_says_why(tracked_session: Session, generator: Path):
+    record_evaluation(tracked_session, read_manifest(generator).digest)
+    strict = config(generator, (AtLeast(metric="eval/retrieval_r1/t2i", value=0.9),))
+    with pytest.raises(GateNotPassed) as caught:
+        run(strict, tracked_session)
+    outcome = refused(strict, caught.value)
+    assert (outcome.rows_in, outcome.rows_out) == (1, 0)
+    assert "is 0.6, expected at least 0.9" in outcome.note
+
+
 def test_an_evaluation_of_another_bundle_does_not_count(tracked_session: Session, generator: Path):
-    record_evaluation(tracked_session, "/another/bundle")
-    with pytest.raises(UserError, match="evaluation e1 is of /another/bundle"):
+    record_evaluation(tracked_session, "0123456789ab")
+    with pytest.raises(UserError, match="evaluation e1 is of bundle 0123456789ab"):
         run(config(generator), tracked_session)
 
 
