@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -26,7 +27,7 @@ _LOOK_EVERY_S = 1.0
 
 
 def run(config: FitConfig, session: Session) -> Outcome:
-    """Train; outputs `bundle` (its folder), `digest`, and `meters` (the file with the curve)."""
+    """Train; outputs `name`, `bundle` (its folder), `digest`, and `meters` (the file with the curve)."""
     if config.data.selection is None:
         raise UserError("fit needs data.selection, the output of `seedbed select`: it says which rows may be seen")
     resolved = FitConfig.model_validate({**config.model_dump(), "data": pin(config.data).model_dump()})
@@ -36,7 +37,6 @@ def run(config: FitConfig, session: Session) -> Outcome:
 def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     name = f"{config.name}-{job_digest('fit', config)}"
     folder, bundle = session.workspace.local("fits", name), session.workspace.local("bundles", name)
-    folder.mkdir(parents=True, exist_ok=True)
     _require_samples(config)
     lineage = _lineage(config, run)
     meters = folder / "meters.jsonl"
@@ -55,7 +55,7 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     losses = f"loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}"
     return Work(
         rows_in=num_samples, rows_out=config.loop.num_steps, quarantined=0,
-        outputs={"bundle": str(bundle), "digest": manifest.digest, "meters": str(meters)},
+        outputs={"name": config.name, "bundle": str(bundle), "digest": manifest.digest, "meters": str(meters)},
         metrics={f"train/{key}": value for key, value in last.items()},
         note=f"{config.name}: {config.loop.num_steps:,} steps, {num_samples:,} samples, {losses}",
     )  # fmt: skip
@@ -68,22 +68,28 @@ def _require_samples(config: FitConfig) -> None:
 
 
 def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig
+    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from train.worker import run_worker
+    from train.worker import UnsharedFolder, run_worker, share
 
     trainer = TorchTrainer(
         run_worker,
         train_loop_config={
             "config": config.model_dump_json(), "lineage": lineage.model_dump_json(),
-            "folder": str(folder), "bundle": str(bundle),
+            "folder": str(folder), "bundle": str(bundle), "token": share(folder),
         },
         torch_config=TorchConfig(backend="gloo"),
         scaling_config=ScalingConfig(num_workers=config.num_workers, resources_per_worker={"CPU": 1}),
         run_config=RunConfig(name=folder.name, storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=2)),
     )  # fmt: skip
-    trainer.fit()
+    try:
+        trainer.fit()
+    except WorkerGroupError as error:
+        for cause in error.worker_failures.values():
+            if isinstance(cause, UnsharedFolder):
+                raise UserError(str(cause)) from error
+        raise
 
 
 def _lineage(config: FitConfig, run: Run) -> Lineage:
@@ -119,13 +125,13 @@ def _following(meters: Path, bar: Bar, run: Run) -> Iterator[None]:
             step = forward(step)
         forward(step)
 
-    thread = threading.Thread(target=follow, name="meters", daemon=True)
-    thread.start()
-    try:
-        yield
-    finally:
-        over.set()
-        thread.join()
+    with ThreadPoolExecutor(1, thread_name_prefix="meters") as pool:
+        following = pool.submit(follow)
+        try:
+            yield
+        finally:
+            over.set()
+        following.result()  # a tracker that went away is said once training is safe
 
 
 def _tracked(reading: Reading) -> dict[str, float]:

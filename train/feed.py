@@ -24,6 +24,8 @@ from curation.tables import Split, TableRef, open_table
 from train.objectives.contract import B, Drawn, Objective, StepInput
 from train.plan import Pick, Plan, PlanConfig, draw_key
 
+_TARGETS_AT_ONCE = 64
+
 
 class FeedConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """How batches are fetched."""
@@ -144,11 +146,13 @@ class Feed(Generic[B]):
         told = {text for texts in self._samples.texts for text in texts}
         return sorted(told | set(self._samples.score_texts))
 
-    def target_pictures(self) -> list[Tensor]:
-        """Every distinct target, decoded, in row order."""
+    def target_pictures(self) -> Iterator[list[Tensor]]:
+        """Every distinct target, decoded, in row order and in parts, so that a table larger than memory can be looked at."""
         rows = sorted({int(row) for row in self._samples.targets})
-        fetched = self._rows.fetch(rows)
-        return [fetched[row] for row in rows]
+        for start in range(0, len(rows), _TARGETS_AT_ONCE):
+            part = rows[start : start + _TARGETS_AT_ONCE]
+            fetched = self._rows.fetch(part)
+            yield [fetched[row] for row in part]
 
     def prepare(self, step: int, slots: Sequence[int]) -> list[tuple[float, B]]:
         """The batches of the given slots of one step."""

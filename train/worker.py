@@ -5,6 +5,8 @@ end, the weights. Ray Train's own checkpoint store is not used: its last report 
 """
 
 import logging
+import secrets
+import socket
 from collections.abc import Callable
 from pathlib import Path
 
@@ -28,6 +30,34 @@ from train.state import TrainState
 
 logger = logging.getLogger(__name__)
 
+_TOKEN = "shared-with"
+
+
+class UnsharedFolder(ValueError):
+    """A worker looks at another disk than the driver."""
+
+
+def share(folder: Path) -> str:
+    """Leave a token in the run's folder, by which workers know that they see the driver's disk."""
+    folder.mkdir(parents=True, exist_ok=True)
+    token = secrets.token_hex(8)
+    (folder / _TOKEN).write_text(token)
+    return token
+
+
+def require_shared(folder: Path, token: str) -> None:
+    """Refuse to train where checkpoints would be lost to the others.
+
+    Raises:
+        UnsharedFolder: the folder is not there, or is another one than the driver's.
+    """
+    place = folder / _TOKEN
+    if not place.is_file() or place.read_text() != token:
+        raise UnsharedFolder(
+            f"node {socket.gethostname()} does not see the run's folder {folder} as the driver does; "
+            "give a --root on a disk that all nodes of the cluster share"
+        )
+
 
 class FitFolder:
     """Names inside a run's folder."""
@@ -41,8 +71,13 @@ def run_worker(arguments: dict[str, str]) -> None:
     """Train; what `ray.train.torch.TorchTrainer` calls in every worker.
 
     Args:
-        arguments: JSON of the `FitConfig` and the `Lineage`, and the folders of the run and of the bundle to write.
+        arguments: JSON of the `FitConfig` and the `Lineage`, the folders of the run and of the bundle to write, and the token
+            that the driver left in the former (`share`).
+
+    Raises:
+        UnsharedFolder: this worker does not see the driver's folder.
     """
+    require_shared(Path(arguments["folder"]), arguments["token"])
     config = FitConfig.model_validate_json(arguments["config"])
     lineage = Lineage.model_validate_json(arguments["lineage"])
     context = ray.train.get_context()

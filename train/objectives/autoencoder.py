@@ -6,7 +6,7 @@ latents towards zero. Gaussian noise on the latents during training, against the
 alike. Pictures are mirrored at random.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -73,7 +73,7 @@ class AutoencoderObjective:
         assert isinstance(encoded, bytes)
         return torch.from_numpy(training_view(encoded, self.config.size_px).copy()).permute(2, 0, 1)
 
-    def prepare(self, targets: Sequence[Tensor]) -> None:
+    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing is needed: the statistics are those of the trained encoder."""
 
     def learn_texts(self, texts: Sequence[str]) -> None:
@@ -105,10 +105,10 @@ class AutoencoderObjective:
             total, {"l1": pixels.item(), "psnr_db": psnr.item(), "latent_rms": raw.detach().square().mean().sqrt().item()}
         )
 
-    def finish(self, targets: Sequence[Tensor]) -> None:
+    def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Take the latents' statistics over the training pictures."""
         with torch.inference_mode():
-            raw = [self.autoencoder.raw_latent(_in_range(torch.stack(list(part)))) for part in _parts(targets, 64)]
+            raw = [self.autoencoder.raw_latent(_in_range(torch.stack(part))) for part in targets]
         self.autoencoder.take_statistics(torch.cat(raw))
 
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
@@ -127,7 +127,3 @@ def error_in_range(decoded: Float[Tensor, "b 3 y x"], pictures: Float[Tensor, "b
 
 def _in_range(pixels: Shaped[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:
     return pixels.float() / 127.5 - 1
-
-
-def _parts(items: Sequence[Tensor], size: int) -> list[Sequence[Tensor]]:
-    return [items[start : start + size] for start in range(0, len(items), size)]

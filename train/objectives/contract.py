@@ -1,6 +1,6 @@
 """What the loop needs to know of an objective, and what an objective is given."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
@@ -75,8 +75,8 @@ class Objective(Protocol[B]):
         """One row's columns as the tensor that batches are made of; kept in memory between steps."""
         ...
 
-    def prepare(self, targets: Sequence[Tensor]) -> None:
-        """First look at the training pictures, before a fresh start (not on resuming)."""
+    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
+        """First look at the training pictures, part by part, before a fresh start (not on resuming)."""
         ...
 
     def learn_texts(self, texts: Sequence[str]) -> None:
@@ -91,7 +91,7 @@ class Objective(Protocol[B]):
         """The loss of a batch, a mean over its samples."""
         ...
 
-    def finish(self, targets: Sequence[Tensor]) -> None:
+    def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Last touches that look at the training pictures, with averaged weights loaded; called once, at the end."""
         ...
 

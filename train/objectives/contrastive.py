@@ -5,7 +5,7 @@ caption of the result, never the instruction. Every picture is seen clean and th
 which is never exact, still finds its caption. Features of both views are computed once.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Literal, NamedTuple
 
 import torch
@@ -67,9 +67,9 @@ class Contrastive:
         with torch.inference_mode():
             return self._features(views(pixels.float() / 127.5 - 1)).clone()
 
-    def prepare(self, targets: Sequence[Tensor]) -> None:
+    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
         """Standardise by the statistics of the pictures it is fitted on."""
-        self.head.calibrate(torch.cat(list(targets)))
+        self.head.calibrate(torch.cat([torch.cat(part) for part in targets]))
 
     def learn_texts(self, texts: Sequence[str]) -> None:
         self._pooled_texts(texts)
@@ -91,7 +91,7 @@ class Contrastive:
         hits = ((images @ texts.T).argmax(1) == torch.arange(len(images))).float().mean()
         return LossTerms(loss, {"contrastive_loss": loss.item(), "batch_r1": hits.item()})
 
-    def finish(self, targets: Sequence[Tensor]) -> None:
+    def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing is left to do: the statistics were taken before the first step."""
 
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:

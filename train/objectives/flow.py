@@ -5,7 +5,7 @@ Loss: mean squared error of the predicted velocity (Lipman et al. 2022, arXiv:22
 only its noisy tokens.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -90,7 +90,7 @@ class Flow:
         assert isinstance(shape, list)
         return torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
 
-    def prepare(self, targets: Sequence[Tensor]) -> None:
+    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""
 
     def learn_texts(self, texts: Sequence[str]) -> None:
@@ -123,7 +123,7 @@ class Flow:
         loss = (predicted - velocity_target(batch.data.latents, batch.noise)).square().mean()
         return LossTerms(loss, {"flow_mse": loss.item()})
 
-    def finish(self, targets: Sequence[Tensor]) -> None:
+    def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""
 
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:

@@ -39,7 +39,7 @@ def test_views_are_the_picture_and_a_worse_one() -> None:
 
 def test_matching_pairs_lose_less_than_shuffled_ones(objective: Contrastive) -> None:
     samples = [drawn(name, references=0, score_text=name) for name in ("a dog", "a red apple", "a blue car", "a tall tree")]
-    objective.prepare([sample.target for sample in samples])
+    objective.prepare([[sample.target for sample in samples]])
     batch = objective.collate(samples)
     optimizer = torch.optim.Adam(objective.network.parameters(), lr=1e-2)
     for _ in range(40):
