@@ -7,7 +7,7 @@ samples, however slots are spread over workers.
 
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated, Literal
+from typing import Annotated
 
 import torch
 from annotated_types import Gt
@@ -16,9 +16,8 @@ from torch import nn
 
 from train.objectives.contract import B, Objective, StepInput
 from train.optim import OptimConfig, clip_gradients, rate_factor, set_rates
+from train.precision import Precision
 from train.state import TrainState
-
-Precision = Literal["fp32", "bf16"]
 
 
 class LoopConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

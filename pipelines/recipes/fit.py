@@ -1,7 +1,5 @@
 """Recipes of `seedbed fit`: small models that two CPU cores learn in minutes."""
 
-import torch
-
 from curation.tables import TableRef
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
@@ -11,12 +9,13 @@ from models.samplers import SamplerConfig
 from models.text import TEXT_WIDTH
 from pipelines.recipes import latest
 from train.config import CheckpointConfig, FitConfig
-from train.loop import LoopConfig, Precision
+from train.loop import LoopConfig
 from train.objectives.autoencoder import AutoencoderObjectiveConfig
 from train.objectives.contrastive import ContrastiveObjectiveConfig
 from train.objectives.flow import FlowConfig
 from train.optim import OptimConfig
 from train.plan import PlanConfig
+from train.precision import native_precision
 
 SIZE_PX = 64
 LATENT_CHANNELS = 24
@@ -64,7 +63,7 @@ def autoencoder_on(data: TableRef) -> FitConfig:
         data=data,
         plan=PlanConfig(seed=0, batch_samples=32, num_slots=1, task_shares={"t2i": 0.5, "edit": 0.25, "compose": 0.25}),
         optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.01, weight_decay=0.0, warmup_steps=30, final_share=0.02, clip_norm=1.0),
-        loop=LoopConfig(num_steps=360, precision=_precision(), ema_decay=0.98),
+        loop=LoopConfig(num_steps=360, precision=native_precision(), ema_decay=0.98),
         checkpoint=CheckpointConfig(every_steps=60),
     )  # fmt: skip
 
@@ -93,12 +92,6 @@ def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
         data=data,
         plan=PlanConfig(seed=0, batch_samples=48, num_slots=1, task_shares={"t2i": 0.42, "edit": 0.36, "compose": 0.22}),
         optim=OptimConfig(adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, warmup_steps=30, final_share=0.01, clip_norm=1.0),
-        loop=LoopConfig(num_steps=400, precision=_precision(), ema_decay=0.99),
+        loop=LoopConfig(num_steps=400, precision=native_precision(), ema_decay=0.99),
         checkpoint=CheckpointConfig(every_steps=50),
     )  # fmt: skip
-
-
-def _precision() -> Precision:
-    """bf16 where the processor multiplies it natively; elsewhere it is emulated at a fraction of fp32's speed."""
-    is_native = torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
-    return "bf16" if is_native else "fp32"

@@ -7,16 +7,19 @@ from torch import nn
 from train.muon import Muon, orthogonalised
 
 
+@pytest.mark.parametrize(("arithmetic", "tolerance"), [(torch.float32, 1e-3), (torch.bfloat16, 4e-2)])
 @pytest.mark.parametrize("shape", [(16, 40), (40, 16), (16, 16)])
-def test_singular_values_come_near_one_and_directions_stay(shape: tuple[int, int]) -> None:
+def test_singular_values_come_near_one_and_directions_stay(
+    shape: tuple[int, int], arithmetic: torch.dtype, tolerance: float
+) -> None:
     torch.manual_seed(0)
     matrix = torch.randn(*shape)
     left, _, right = torch.linalg.svd(matrix, full_matrices=False)
-    result = orthogonalised(matrix[None])[0]
+    result = orthogonalised(matrix[None], arithmetic=arithmetic)[0]
     values = torch.diagonal(left.T @ result @ right.T)
     assert values.min() > 0.6
     assert values.max() < 1.3
-    torch.testing.assert_close(left @ torch.diag(values) @ right, result, atol=1e-3, rtol=0)
+    torch.testing.assert_close(left @ torch.diag(values) @ right, result, atol=tolerance, rtol=0)
 
 
 def test_matrices_of_one_shape_are_updated_as_each_would_be_alone() -> None:
