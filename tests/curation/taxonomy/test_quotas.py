@@ -101,7 +101,7 @@ def test_leaves_with_pictures_to_spare_stand_at_one_level(weights, counts, total
 @given(SHARES, COUNTS, st.integers(0, 2000))
 def test_starving_leaves_are_those_below_their_share(weights, counts, total):
     taxonomy, stock = taxonomy_and_stock(weights, counts)
-    endless: dict[str, int] = dict.fromkeys(stock, total)
+    endless = dict(zip(stock, [total] * len(stock), strict=True))
     plenty = leaf_quotas(total, taxonomy, available=endless).targets
     starving = leaf_quotas(total, taxonomy, available=stock).starving
     assert {lack.leaf: (lack.wanted, lack.found) for lack in starving} == {
