@@ -146,6 +146,8 @@ def test_no_rows_give_no_scores():
 def test_leaves_that_do_not_exist_are_refused():
     with pytest.raises(ValueError, match="no leaves zoo/unicorns in taxonomy"):
         LeafScorer(zoo(CATS), CONFIG, leaves=["zoo/unicorns"])
+    with pytest.raises(ValueError, match="no leaves to score"):
+        LeafScorer(zoo(CATS), CONFIG, leaves=[])
 
 
 def test_adding_a_leaf_computes_only_that_leaf():
@@ -157,11 +159,18 @@ def test_adding_a_leaf_computes_only_that_leaf():
 
     embedder = WordBags()
     scorer = LeafScorer(after, CONFIG, embedder=embedder, leaves=missing)
-    assert [text for text in embedder.texts if "cats" in text or "dogs" in text] == []
     captions = Captions(["a parrot and a cat", "a dog", "parrot"], ["", "", ""])
     stored = LeafScorer(before, CONFIG, embedder=WordBags()).scores(captions)
     merged = merge_scores(stored, scorer.scores(captions), measured=missing, leaves=after.leaves)
     assert merged.equals(LeafScorer(after, CONFIG, embedder=WordBags()).scores(captions))
+    assert "Pictures of birds." in embedder.texts
+    assert not {"Pictures of cats.", "Pictures of dogs."} & set(embedder.texts)
+
+
+def test_digests_are_told_without_embedding_anything():
+    embedder = WordBags()
+    LeafScorer(zoo(CATS, DOGS), CONFIG, embedder=embedder).digests()
+    assert embedder.texts == []
 
 
 def test_a_new_keyword_that_hides_another_leafs_makes_that_leaf_stale_too():
@@ -231,16 +240,25 @@ def test_golden_captions_get_their_leaf():
     assert assigned["leaf"].to_pylist() == [UNASSIGNED] * len(nonsense)
 
 
-@pytest.mark.slow
-def test_the_batch_function_scores_a_table_that_may_lack_captions():
-    rows = pa.table({"id": ["1", "2", "3"], "text_en": ["a tabby kitten", None, ""], "text_zh": ["", "一只柯基犬", None]})
+def test_the_batch_function_scores_a_table_that_may_lack_captions_and_features():
+    features = pa.array([None, None, None, [1.0, 0.0]], pa.list_(pa.float32(), 2))
+    texts = {"text_en": ["a tabby kitten", None, "", ""], "text_zh": ["", "一只柯基犬", None, ""]}
     leaves = ["animals/cats", "animals/dogs"]
-    scores = ScoringLeaves([SHIPPED], MINILM_SCORING, leaves=leaves)(rows)
+    seeds = {"animals/cats": np.array([[3, 0]], dtype=np.float32)}
+    scores = ScoringLeaves([SHIPPED], MINILM_SCORING, leaves=leaves, seeds=seeds)(pa.table(texts | {"image_features": features}))
     assert scores.column_names == ["leaf_scores"]
-    assert assign(scores["leaf_scores"].combine_chunks(), ASSIGNMENT)["leaf"].to_pylist() == [*leaves, UNASSIGNED]
+    assigned = assign(scores["leaf_scores"].combine_chunks(), ASSIGNMENT)["leaf"].to_pylist()
+    assert assigned == ["animals/cats", "animals/dogs", UNASSIGNED, "animals/cats"]
 
 
-@pytest.mark.slow
+def test_embeddings_come_in_the_order_of_their_texts():
+    """Whatever shards they are encoded in."""
+    encoder = MiniLm()
+    texts = ["a long caption about a harbour at night with many lit boats", "a cat", "two dogs run", "a bar chart of sales"]
+    alone = np.concatenate([encoder.of_texts([text]) for text in texts])
+    np.testing.assert_allclose(encoder.of_texts(texts), alone, atol=1e-5)
+
+
 def test_captions_without_keywords_are_found_by_prototypes():
     """A paraphrase of a leaf that holds none of the taxonomy's keywords."""
     text = "A welder in protective gloves joins two pipes, sparks flying"

@@ -101,6 +101,8 @@ def test_the_keywords_that_hide_a_leafs_are_known_without_text():
         ("City", ("city", "cities")),
         ("toy", ("toy", "toys")),
         ("bus", ("bus",)),
+        ("tomato", ("tomato", "tomatos", "tomatoes")),
+        ("studio", ("studio", "studios")),
         ("box", ("box", "boxes")),
         ("beach", ("beach", "beaches")),
         ("glass-works", ("glass works",)),
