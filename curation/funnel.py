@@ -7,7 +7,7 @@ from collections import Counter
 
 import pyarrow as pa
 
-from curation.tables import REASONS
+from curation.tables import QUARANTINING, REASONS
 
 ALL = "all"
 """Name of the last line, which sums up the others."""
@@ -54,9 +54,8 @@ def check(funnel: pa.Table) -> None:
 def in_words(funnel: pa.Table) -> str:
     """The last line as a phrase: "1,101 kept, 12 dropped (8 duplicate_near, 4 blank), 7 quarantined (unreadable)"."""
     line = funnel.to_pylist()[-1]
-    quarantining = REASONS[:2]
     parts = [f"{line['kept']:,} kept"]
-    for verdict, reasons in (("dropped", REASONS[2:]), ("quarantined", quarantining)):
+    for verdict, reasons in (("dropped", REASONS[len(QUARANTINING) :]), ("quarantined", QUARANTINING)):
         if line[verdict]:
             named = ", ".join(f"{line[reason]:,} {reason}" for reason in reasons if line[reason])
             parts.append(f"{line[verdict]:,} {verdict} ({named})")

@@ -1,6 +1,7 @@
 """Verdicts for a table: reads measured columns, asks `curation.verdict`, commits what changed."""
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -8,7 +9,8 @@ from jaxtyping import Float32, Int64
 from lance import LanceDataset
 
 from curation import commit, funnel
-from curation.tables import MEASURED_SCHEMA, TableRef, open_table, pin
+from curation.signals import SIGNALS
+from curation.tables import QUARANTINING, VERDICT_SCHEMA, TableRef, open_table, pin
 from curation.verdict import JUDGED_COLUMNS, Judgement, LimitsConfig, judge
 
 logger = logging.getLogger(__name__)
@@ -24,9 +26,10 @@ def judge_table(ref: TableRef, limits: LimitsConfig, *, only: frozenset[str] | N
         ref: names the rows; duplicates are sought among all of them.
         only: ids whose verdict may change and which the funnel counts; None for all.
     """
-    newest = pin(TableRef(uri=ref.uri))
-    rows = commit.rows_of(ref, [*JUDGED_COLUMNS, "category"], where="measure_version IS NOT NULL")
-    judgements = judge(rows, limits, features_at=_FeatureColumn(open_table(newest), rows["_rowid"]))
+    newest = commit.add_columns(pin(TableRef(uri=ref.uri)), VERDICT_SCHEMA)
+    rows = commit.rows_of(ref, [*JUDGED_COLUMNS, "category", *_ERRORS], where=_MEASURED)
+    features = _FeatureColumn(open_table(newest), rows["_rowid"])
+    judgements = judge(_with_verdicts(rows, _set_aside(rows)), limits, features_at=features)
     is_ours = np.array([only is None or row_id in only for row_id in rows["id"].to_pylist()], dtype=bool)
     judged = _with_verdicts(rows, judgements)
     _warn_of_quarantined(judged)
@@ -52,10 +55,27 @@ class _FeatureColumn:
         return vectors[[place[row_id] for row_id in wanted.tolist()]]
 
 
-def _with_verdicts(rows: pa.Table, judgements: list[Judgement]) -> pa.Table:
-    columns = {"verdict": [one.verdict for one in judgements], "verdict_reasons": [list(one.reasons) for one in judgements]}
+_ERRORS = tuple(one.error_column for one in SIGNALS)
+_MEASURED = " AND ".join(f"{one.version_column} IS NOT NULL" for one in SIGNALS)
+
+
+def _set_aside(rows: pa.Table) -> list[Judgement | None]:
+    """Rows that a signal could not be computed for, by the first words of what it said; None for the others."""
+    found: list[Judgement | None] = []
+    for row in rows.select(list(_ERRORS)).to_pylist():
+        named = {error.partition(":")[0] for error in row.values() if error is not None}
+        reasons = tuple(reason for reason in QUARANTINING if reason in named)
+        found.append(Judgement("quarantined", reasons) if reasons else None)
+    return found
+
+
+def _with_verdicts(rows: pa.Table, judgements: Sequence[Judgement | None]) -> pa.Table:
+    columns = {
+        "verdict": [None if one is None else one.verdict for one in judgements],
+        "verdict_reasons": [None if one is None else list(one.reasons) for one in judgements],
+    }
     for name, values in columns.items():
-        field = MEASURED_SCHEMA.field(name)
+        field = VERDICT_SCHEMA.field(name)
         rows = rows.set_column(rows.schema.get_field_index(name), field, pa.array(values, field.type))
     return rows
 

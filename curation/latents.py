@@ -8,30 +8,25 @@ import pyarrow as pa
 import torch
 
 from curation.decode import training_view
+from curation.signals.contract import Batch
 from curation.tables import LATENT_SCHEMA
 from models.autoencoder import Autoencoder
 
 
-def encode_rows(rows: pa.Table, autoencoder: Autoencoder, *, size_px: int, batch_size: int, bundle_digest: str) -> pa.Table:
+def encode_batch(batch: Batch, autoencoder: Autoencoder, *, size_px: int) -> dict[str, pa.Array]:
     """Latent columns (LATENT_SCHEMA) of rows that have the column `image`.
 
     Args:
         size_px: side of the square that a picture is fitted into; a multiple of the autoencoder's factor.
-        batch_size: pictures encoded at once.
-        bundle_digest: names the bundle that `autoencoder` was loaded from.
 
     Raises:
         Undecodable: a picture cannot be read; rows that `curate` kept can.
     """
-    views = [training_view(encoded, size_px) for encoded in rows["image"].to_pylist()]
-    batches = [views[start : start + batch_size] for start in range(0, len(views), batch_size)]
-    latents = [latent for batch in batches for latent in _encode(batch, autoencoder)]
-    columns = {
+    latents = _encode([training_view(encoded, size_px) for encoded in batch.rows["image"].to_pylist()], autoencoder)
+    return {
         "latent": pa.array([latent.reshape(-1) for latent in latents], LATENT_SCHEMA.field("latent").type),
         "latent_shape": pa.array([list(latent.shape) for latent in latents], LATENT_SCHEMA.field("latent_shape").type),
-        "latent_bundle": pa.array([bundle_digest] * len(latents), pa.string()),
     }
-    return pa.table(columns, schema=LATENT_SCHEMA)
 
 
 def _encode(views: list[np.ndarray], autoencoder: Autoencoder) -> list[np.ndarray]:

@@ -28,9 +28,16 @@ Verdict = Literal["kept", "dropped", "quarantined"]
 
 CAPTION_LEVELS: tuple[str, ...] = ("short", "medium", "long")
 
+QUARANTINING: tuple[str, ...] = (
+    "unreadable",          # bytes missing, truncated, or not a picture
+    "too_large",           # more pixels than the decoder accepts
+    "failed",              # a signal raised
+    "crashed",             # a signal took its worker with it, or too long
+)
+"""Reasons for which a row is set aside rather than judged, as they begin the error columns of signals."""
+
 REASONS: tuple[str, ...] = (
-    "unreadable",          # quarantined: bytes missing, truncated, or not a picture
-    "too_large",           # quarantined: more pixels than the decoder accepts
+    *QUARANTINING,
     "too_small",
     "blank",               # alpha covers nothing
     "blurred",
@@ -64,17 +71,30 @@ IMAGES_SCHEMA = pa.schema(
     ]
 )
 
-MEASURED_SCHEMA = pa.schema(
+HASHES_SCHEMA = pa.schema(
     [
-        pa.field("width_px", pa.int32()),
+        pa.field("width_px", pa.int32()),                 # of the whole picture, upright
         pa.field("height_px", pa.int32()),
-        pa.field("exact_hash", pa.string()),              # SHA-256 of the decoded RGBA pixels and their size
+        pa.field("exact_hash", pa.string()),              # SHA-256 of the file
         pa.field("perceptual_hash", pa.uint64()),         # 64-bit DCT hash of the picture on white
+    ]
+)
+
+APPEARANCE_SCHEMA = pa.schema(
+    [
         pa.field("sharpness", pa.float32()),              # variance of the Laplacian of luma, luma in [0, 255]
         pa.field("colourfulness", pa.float32()),          # Hasler & Suesstrunk 2003, eq. for M^(3)
         pa.field("alpha_cover", pa.float32()),            # share of pixels with alpha > 1/2, in [0, 1]
-        pa.field("image_features", pa.list_(pa.float32(), FEATURE_DIM)),
-        pa.field("measure_version", pa.string()),         # digest of signal code and parameters; null = to do
+    ]
+)
+
+FEATURES_SCHEMA = pa.schema([pa.field("image_features", pa.list_(pa.float32(), FEATURE_DIM))])
+
+MEASURED_SCHEMA = pa.schema([*HASHES_SCHEMA, *APPEARANCE_SCHEMA, *FEATURES_SCHEMA])
+"""What `curate` measures. Beside them stand each signal's version and error (`curation.signals.contract`)."""
+
+VERDICT_SCHEMA = pa.schema(
+    [
         pa.field("verdict", pa.string()),                 # Verdict
         pa.field("verdict_reasons", pa.list_(pa.string())),  # all that apply, in the order of REASONS; [] when kept
     ]
@@ -84,7 +104,6 @@ CAPTION_SCHEMA = pa.schema(
     [
         pa.field("captions_en", pa.list_(pa.string())),   # one per CAPTION_LEVELS
         pa.field("captions_zh", pa.list_(pa.string())),
-        pa.field("caption_version", pa.string()),         # digest of the caption code; null = to do
     ]
 )
 
@@ -92,9 +111,9 @@ LATENT_SCHEMA = pa.schema(
     [
         pa.field("latent", pa.list_(pa.float32())),       # normalised latent, flattened (c, y, x)
         pa.field("latent_shape", pa.list_(pa.int32())),   # (c, y, x)
-        pa.field("latent_bundle", pa.string()),           # digest of the autoencoder bundle; null = to do
     ]
 )
+"""`latent_version` beside them is the digest of the autoencoder's bundle."""
 
 PAIRS_SCHEMA = pa.schema(
     [
@@ -153,6 +172,30 @@ def pin(ref: TableRef) -> TableRef:
     if ref.version is not None:
         return ref
     return ref.model_copy(update={"version": _dataset(ref.uri, None).version})
+
+
+def pin_rows(ref: TableRef) -> TableRef:
+    """The same reference at the earliest version with the rows of the newest one, when it had no version.
+
+    Columns filled in since do not count, so a job that fills columns is the same job when it is repeated.
+
+    Raises:
+        MissingTable: nothing is stored at `ref.uri`.
+    """
+    if ref.version is not None:
+        return ref
+    versions = sorted(entry["version"] for entry in _dataset(ref.uri, None).versions())
+    rows = _row_set(ref.uri, versions[-1])
+    low, high = 0, len(versions) - 1
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if _row_set(ref.uri, versions[middle]) == rows else (middle + 1, high)
+    return ref.model_copy(update={"version": versions[high]})
+
+
+def _row_set(uri: str, version: int) -> list[tuple[int, int, int]]:
+    fragments = _dataset(uri, version).get_fragments()
+    return [(fragment.fragment_id, fragment.physical_rows, fragment.num_deletions) for fragment in fragments]
 
 
 def open_table(ref: TableRef) -> lance.LanceDataset:

@@ -18,7 +18,7 @@ from infra.errors import UserError
 from infra.progress import Progress
 from infra.provenance import PACKAGES
 from infra.registry import Registry
-from infra.settings import CODE_ROOT, Settings
+from infra.settings import CODE_ROOT, QUIET_LIBRARIES, Settings
 from infra.storage import Workspace
 from infra.tracking import Tracker, Tracking
 
@@ -35,6 +35,7 @@ _WORKER_ENVIRONMENT = {
     "RAY_ENABLE_UV_RUN_RUNTIME_ENV": "0",
     "TOKENIZERS_PARALLELISM": "false",
     "GIT_PYTHON_REFRESH": "quiet",
+    **QUIET_LIBRARIES,
 }
 
 

@@ -22,6 +22,15 @@ from infra.errors import UserError
 CODE_ROOT = Path(__file__).resolve().parent.parent
 """The folder that holds the six packages: the checkout, the copy shipped to a worker, or site-packages."""
 
+QUIET_LIBRARIES = {"LANCE_LOG": "error"}
+"""Lance warns at every commit of a column file that the operation is young; it reads this when it is imported."""
+
+
+def quiet_libraries() -> None:
+    """Set what libraries read when they are imported, unless the user has; call before anything else is imported."""
+    for name, value in QUIET_LIBRARIES.items():
+        os.environ.setdefault(name, value)
+
 
 class Settings(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """What one session needs to know about its surroundings."""

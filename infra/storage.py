@@ -71,7 +71,7 @@ class Workspace:
         Raises:
             UserError: nothing is stored there.
         """
-        filesystem, path = _filesystem(self.uri(*parts))
+        filesystem, path = filesystem_of(self.uri(*parts))
         if filesystem.get_file_info(path).type is not fs.FileType.File:
             raise UserError(f"no file at {self.uri(*parts)}; check --root ({self.root})")
         with filesystem.open_input_stream(path) as stream:
@@ -79,7 +79,7 @@ class Workspace:
 
     def write_text(self, text: str, *parts: str) -> None:
         """Store the text; readers see either the old content or all of the new."""
-        filesystem, path = _filesystem(self.uri(*parts))
+        filesystem, path = filesystem_of(self.uri(*parts))
         filesystem.create_dir(str(PurePosixPath(path).parent), recursive=True)
         target = path if self._is_remote else f"{path}.{uuid.uuid4().hex[:8]}.part"
         with filesystem.open_output_stream(target) as stream:
@@ -89,7 +89,7 @@ class Workspace:
 
     def names(self, folder: str, pattern: str) -> list[str]:
         """Names in a folder of the workspace that match a shell pattern, sorted; none when there is no such folder."""
-        filesystem, path = _filesystem(self.uri(folder))
+        filesystem, path = filesystem_of(self.uri(folder))
         entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return sorted(entry.base_name for entry in entries if fnmatch(entry.base_name, pattern))
 
@@ -100,13 +100,13 @@ class Workspace:
 
 def exists(uri: str) -> bool:
     """Whether a file or folder is stored at the path or URI."""
-    filesystem, path = _filesystem(uri)
+    filesystem, path = filesystem_of(uri)
     return filesystem.get_file_info(path).type is not fs.FileType.NotFound
 
 
 def size_bytes(uri: str) -> int:
     """Bytes stored at the path or URI, folders summed up; 0 when there is nothing."""
-    filesystem, path = _filesystem(uri)
+    filesystem, path = filesystem_of(uri)
     info = filesystem.get_file_info(path)
     if info.type is fs.FileType.NotFound:
         return 0
@@ -150,7 +150,12 @@ def canonical_json(model: BaseModel) -> str:
     return json.dumps(model.model_dump(mode="json"), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
 
 
-def _filesystem(uri: str) -> tuple[fs.FileSystem, str]:
+def filesystem_of(uri: str) -> tuple[fs.FileSystem, str]:
+    """The file system of a path or URI, and the path in it.
+
+    Raises:
+        UserError: the URI is of a kind that pyarrow.fs does not know, or its store does not answer.
+    """
     if "://" not in uri:
         return fs.LocalFileSystem(), uri
     try:

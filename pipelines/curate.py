@@ -1,7 +1,7 @@
-"""Curate: measure every picture from one decode, then decide what is kept.
+"""Curate: measure every picture, then decide what is kept.
 
-Measuring runs in Ray workers and is committed fragment by fragment; deciding reads the measured columns on the driver and can
-be repeated with other limits in seconds.
+Measuring runs in Ray workers: every batch is decoded once for all signals that lack values, and committed signal by signal.
+Deciding reads the measured columns on the driver and can be repeated with other limits in seconds.
 """
 
 import json
@@ -12,12 +12,13 @@ from pydantic import BaseModel, Field
 
 from curation import commit, funnel
 from curation.judging import judge_table
-from curation.signals.measure import Measuring, measure_version
-from curation.tables import MEASURED_SCHEMA, TableRef, pin
+from curation.signals import SIGNALS
+from curation.tables import TableRef, open_table, pin_rows
 from curation.verdict import LimitsConfig
+from curation.workers import Actors
 from infra.session import Session
 from infra.tracking import Run
-from pipelines.columns import Columns, fill
+from pipelines.columns import costs, fill
 from pipelines.job import Outcome, Work, job_digest, run_job
 
 
@@ -30,23 +31,21 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """What a picture must reach to be kept."""
     workers: int = Field(gt=0)
     """Actors that measure; each holds the feature network."""
-    measure_version: str = ""
-    """Digest of the signals; filled in when the job starts, so that changed signals are another job."""
+    signals: dict[str, str] = Field(default_factory=dict)
+    """Version of every signal; filled in when the job starts, so that a changed signal is another job."""
 
 
 def run(config: CurateConfig, session: Session) -> Outcome:
-    """Fill MEASURED_SCHEMA; outputs `images`, its `version`, and the `funnel` (JSON, one object a category)."""
-    filled_in = {"images": pin(config.images).model_dump(), "measure_version": measure_version()}
+    """Measure and judge; outputs `images`, its `version`, and the `funnel` (JSON, one object a category)."""
+    filled_in = {"images": pin_rows(config.images).model_dump(), "signals": {one.name: one.version for one in SIGNALS}}
     resolved = CurateConfig.model_validate({**config.model_dump(), **filled_in})
     return run_job("curate", resolved, session, partial(_curate, resolved, session))
 
 
 def _curate(config: CurateConfig, session: Session, run: Run) -> Work:
-    columns = Columns(MEASURED_SCHEMA, ("image",), f"measure_version IS NULL OR measure_version != '{config.measure_version}'")
-    workers = commit.Actors(config.workers)
-    _, num_rows, num_fresh = fill("curate", session, config.images, columns, build=Measuring, workers=workers)
+    done = fill("curate", session, config.images, SIGNALS, workers=Actors(config.workers))
     table, counts = judge_table(config.images, config.limits)
-    total = counts.to_pylist()[-1]
+    total, num_rows = counts.to_pylist()[-1], open_table(config.images).count_rows()
     assert total["rows"] == num_rows, (total, num_rows)
     stored_funnel = _store(counts, session, job_digest("curate", config))
     run.log_table(table.uri, commit.version_of(table), "output")
@@ -55,8 +54,8 @@ def _curate(config: CurateConfig, session: Session, run: Run) -> Work:
         rows_out=total["kept"],
         quarantined=total["quarantined"],
         outputs={"images": table.uri, "version": str(table.version), "funnel": stored_funnel},
-        metrics={"curate/measured_images": num_fresh, **funnel.as_metrics(counts, "curate")},
-        note=f"measured {num_fresh:,} of {num_rows:,} pictures: {funnel.in_words(counts)}",
+        metrics={"curate/measured_images": done.num_rows, **costs(done, "curate"), **funnel.as_metrics(counts, "curate")},
+        note=f"measured {done.num_rows:,} of {num_rows:,} pictures: {funnel.in_words(counts)}",
     )
 
 

@@ -3,16 +3,18 @@
 from functools import partial
 from pathlib import Path
 
-import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curation import commit
+from curation.backfill import Rows
 from curation.selections import pictures_of, read_selection
-from curation.tables import LATENT_SCHEMA, MEASURED_SCHEMA, MissingTable, TableRef, pin
+from curation.signals.contract import Compute, Signal
+from curation.tables import LATENT_SCHEMA, VERDICT_SCHEMA, MissingTable, TableRef, pin, pin_rows
+from curation.workers import Actors
 from infra.errors import UserError
 from infra.session import Session
 from infra.tracking import Run
-from pipelines.columns import Columns, fill
+from pipelines.columns import costs, fill
 from pipelines.job import Outcome, Work, run_job
 
 
@@ -31,22 +33,20 @@ class EncodeConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Digest of the bundle; filled in when the job starts."""
 
 
-class Encoding:
-    """Encodes rows that have the column `image`; built in a worker, where it loads the autoencoder once."""
+def latents(bundle: str, *, digest: str, batch_rows: int) -> Signal:
+    """Latents by an autoencoder's bundle, as a signal like those that are measured."""
+    return Signal(
+        name="latent", version=digest, inputs=("image",), outputs=LATENT_SCHEMA, build=partial(_load, bundle),
+        batch_rows=batch_rows,
+    )  # fmt: skip
 
-    def __init__(self, config: EncodeConfig) -> None:
-        from curation.latents import encode_rows  # heavy: only workers need torch
-        from models.generate import load_autoencoder
 
-        autoencoder, contents = load_autoencoder(Path(config.bundle))
-        self._encode = partial(
-            encode_rows, autoencoder=autoencoder, size_px=contents.size_px,
-            batch_size=config.batch_size, bundle_digest=config.bundle_digest,
-        )  # fmt: skip
+def _load(bundle: str) -> Compute:
+    from curation.latents import encode_batch  # heavy: only workers need torch
+    from models.generate import load_autoencoder
 
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        """Rows of LATENT_SCHEMA."""
-        return self._encode(rows)
+    autoencoder, contents = load_autoencoder(Path(bundle))
+    return partial(encode_batch, autoencoder=autoencoder, size_px=contents.size_px)
 
 
 def run(config: EncodeConfig, session: Session) -> Outcome:
@@ -58,7 +58,7 @@ def run(config: EncodeConfig, session: Session) -> Outcome:
     manifest = read_manifest(Path(config.bundle))
     if manifest.contents.kind != "autoencoder":
         raise UserError(f"bundle {config.bundle} is of kind {manifest.contents.kind!r}, encode needs an autoencoder's")
-    filled_in = {"images": pin(config.images).model_dump(), "bundle_digest": manifest.digest}
+    filled_in = {"images": pin_rows(config.images).model_dump(), "bundle_digest": manifest.digest}
     resolved = EncodeConfig.model_validate({**config.model_dump(), **filled_in})
     return run_job("encode", resolved, session, partial(_encode, resolved, session, config.images.selection))
 
@@ -66,23 +66,25 @@ def run(config: EncodeConfig, session: Session) -> Outcome:
 def _encode(config: EncodeConfig, session: Session, selection: str, run: Run) -> Work:
     pictures = pictures_of(read_selection(selection))
     _require_kept(config.images, pictures)
-    todo = f"verdict = 'kept' AND (latent_bundle IS NULL OR latent_bundle != '{config.bundle_digest}')"
-    columns = Columns(LATENT_SCHEMA, ("image",), todo, among=pictures)
-    build, workers = partial(Encoding, config), commit.Actors(config.workers)
-    table, num_rows, num_fresh = fill("encode", session, config.images, columns, build=build, workers=workers)
+    signal = latents(config.bundle, digest=config.bundle_digest, batch_rows=config.batch_size)
+    limits = Rows(where="verdict = 'kept'", among=pictures)
+    done = fill("encode", session, config.images, [signal], rows=limits, workers=Actors(config.workers))
+    table = done.table
     run.log_table(table.uri, commit.version_of(table), "output")
     return Work(
-        rows_in=num_rows,
-        rows_out=num_fresh,
-        quarantined=0,
+        rows_in=len(pictures),
+        rows_out=done.num_rows,
+        quarantined=done.num_failed,
         outputs={"images": table.uri, "version": str(table.version), "selection": selection},
-        metrics={"encode/encoded_images": num_fresh, "encode/selected_images": num_rows},
-        note=f"encoded {num_fresh:,} of {num_rows:,} selected pictures with bundle {config.bundle_digest}",
-    )
+        metrics={
+            "encode/encoded_images": done.num_rows, "encode/selected_images": len(pictures), **costs(done, "encode"),
+        },
+        note=f"encoded {done.num_rows:,} of {len(pictures):,} selected pictures with bundle {config.bundle_digest}",
+    )  # fmt: skip
 
 
 def _require_kept(images: TableRef, pictures: frozenset[str]) -> None:
-    commit.require_columns(images, MEASURED_SCHEMA, job="curate")
+    commit.require_columns(pin(TableRef(uri=images.uri)), VERDICT_SCHEMA, job="curate")
     kept = frozenset(commit.rows_of(images, ["id"], where="verdict = 'kept'")["id"].to_pylist())
     gone = sorted(pictures - kept)
     if gone:

@@ -14,6 +14,7 @@ from curation import commit
 from curation.sources import ReadFailure, SourceConfig, build
 from curation.sources.protocol import Source
 from curation.tables import IMAGES_SCHEMA, TableRef, open_table
+from curation.workers import Tasks
 from infra.session import Session
 from infra.storage import digest_of, require_free_space
 from infra.tracking import Run
@@ -93,6 +94,6 @@ def _append(config: IngestConfig, session: Session, source: Source, rows: pa.Tab
         bar.start_at(rows.num_rows - fresh.num_rows)
         table = commit.append_rows(
             config.images, IMAGES_SCHEMA, chunks, build=partial(Fetching, source),
-            workers=commit.Tasks(config.workers), on_commit=bar.advance,
+            workers=Tasks(config.workers), on_commit=bar.advance,
         )  # fmt: skip
     return table, fresh.num_rows

@@ -1,7 +1,7 @@
 """Pairs: edits and compositions found among the kept pictures, and new pictures composed from them with exact truth.
 
-Composed pictures become rows of the table `images` like any other: workers compose, measure and caption them in one go, and the
-same rules judge them. Every pair, found or composed, is a row of the table `pairs` that points at pictures by id.
+Composed pictures become rows of the table `images` like any other: the same signals measure them and the same rules judge them.
+Every pair, found or composed, is a row of the table `pairs` that points at pictures by id.
 """
 
 from collections.abc import Sequence
@@ -13,19 +13,19 @@ import pyarrow as pa
 from pydantic import BaseModel, Field, TypeAdapter
 
 from curation import commit, funnel
+from curation.backfill import Rows
 from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, compose, image_table, pairs_of, plan
 from curation.edits.pairing import find_pairs
 from curation.judging import judge_table
-from curation.signals.measure import Measuring
-from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, MEASURED_SCHEMA, PAIRS_SCHEMA, TableRef, open_table, pin
+from curation.signals import SIGNALS
+from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
 from curation.verdict import LimitsConfig
+from curation.workers import Actors
 from infra.session import Session
 from infra.tracking import Run
-from pipelines.caption import Captioning
+from pipelines.caption import CAPTION
+from pipelines.columns import fill
 from pipelines.job import Outcome, Work, run_job
-
-COMPOSED_SCHEMA = pa.schema([*IMAGES_SCHEMA, *MEASURED_SCHEMA, *CAPTION_SCHEMA])
-"""What is written of a composed picture; later columns are null."""
 
 TODO_SCHEMA = pa.schema([pa.field("composition", pa.string()), pa.field("parent_row_ids", pa.list_(pa.uint64()))])
 """How a composition travels to a worker: as JSON, with the places of its parents."""
@@ -51,22 +51,19 @@ class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     rows_per_fragment: int = Field(gt=0)
     """Compositions a worker makes and writes at once."""
     workers: int = Field(gt=0)
-    """Actors that compose and measure; each holds the feature network."""
+    """Actors that compose, and then measure; each holds the feature network."""
 
 
 class Composing:
-    """Composes, measures and captions; built in a worker."""
+    """Composes pictures; built in a worker."""
 
     def __init__(self, images: TableRef) -> None:
         self._images = open_table(images)
-        self._measure = Measuring()
-        self._caption = Captioning()
 
     def __call__(self, rows: pa.Table) -> pa.Table:
-        """Rows of COMPOSED_SCHEMA for those compositions (TODO_SCHEMA) that are worth seeing."""
+        """Rows of IMAGES_SCHEMA for those compositions (TODO_SCHEMA) that are worth seeing."""
         batches = [rows.slice(start, commit.BATCH_ROWS) for start in range(0, rows.num_rows, commit.BATCH_ROWS)]
-        composed = pa.concat_tables([image_table(self._composed(batch)) for batch in batches])
-        return _beside(composed, self._measure(composed), self._caption(composed))
+        return pa.concat_tables([image_table(self._composed(batch)) for batch in batches])
 
     def _composed(self, batch: pa.Table) -> list[Composed]:
         row_ids = [tuple(parents) for parents in batch["parent_row_ids"].to_pylist()]
@@ -91,7 +88,7 @@ def run(config: PairsConfig, session: Session) -> Outcome:
 
 
 def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
-    commit.require_columns(config.images, MEASURED_SCHEMA, job="curate")
+    commit.require_columns(config.images, VERDICT_SCHEMA, job="curate")
     commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
     planned = _planned(config)
     images, made, counts = _compose_and_judge(config, session, planned)
@@ -119,7 +116,10 @@ def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
 def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) -> tuple[TableRef, list[Composition], pa.Table]:
     """The table with all composed pictures in it, the compositions that were worth making, and their funnel."""
     wanted = frozenset(one.id for one in planned.compositions)
-    images, counts = judge_table(_compose(config, session, planned), config.limits, only=wanted)
+    composed = _compose(config, session, planned)
+    limits = Rows(where="source = 'composed'")
+    fill("pairs", session, composed, [*SIGNALS, CAPTION], rows=limits, workers=Actors(config.workers))
+    images, counts = judge_table(composed, config.limits, only=wanted)
     made = frozenset(commit.rows_of(images, ["id"], where="source = 'composed'")["id"].to_pylist())
     return images, [one for one in planned.compositions if one.id in made], counts
 
@@ -141,8 +141,8 @@ def _compose(config: PairsConfig, session: Session, planned: Planned) -> TableRe
     with session.progress.stage("pairs", total=len(planned.compositions)) as bar:
         bar.start_at(len(planned.compositions) - len(planned.todo))
         return commit.append_rows(
-            config.images.uri, COMPOSED_SCHEMA, _chunks(planned.todo, row_ids, size=config.rows_per_fragment),
-            build=partial(Composing, config.images), workers=commit.Actors(config.workers), on_commit=bar.advance,
+            config.images.uri, IMAGES_SCHEMA, _chunks(planned.todo, row_ids, size=config.rows_per_fragment),
+            build=partial(Composing, config.images), workers=Actors(config.workers), on_commit=bar.advance,
         )  # fmt: skip
 
 
@@ -157,10 +157,3 @@ def _chunks(compositions: Sequence[Composition], row_ids: dict[str, int], *, siz
 def _pictures_at(dataset: lance.LanceDataset, row_ids: Sequence[int]) -> dict[int, bytes]:
     found = dataset.scanner(columns=["image"], filter=f"_rowid IN ({','.join(map(str, row_ids))})", with_row_id=True).to_table()
     return dict(zip(found["_rowid"].to_pylist(), found["image"].to_pylist(), strict=True))
-
-
-def _beside(first: pa.Table, *others: pa.Table) -> pa.Table:
-    for other in others:
-        for field in other.schema:
-            first = first.append_column(field, other[field.name])
-    return first

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from curation import commit
 from curation.selections import IMAGE_COLUMNS, SelectRules, choose, in_words, pictures_of
-from curation.tables import CAPTION_SCHEMA, MEASURED_SCHEMA, TableRef, open_table, pin
+from curation.tables import CAPTION_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
 from infra.errors import UserError
 from infra.session import Session
 from infra.tracking import Run
@@ -36,7 +36,7 @@ def run(config: SelectConfig, session: Session) -> Outcome:
 
 def _select(config: SelectConfig, session: Session, run: Run) -> Work:
     images = open_table(config.images)
-    commit.require_columns(config.images, MEASURED_SCHEMA, job="curate")
+    commit.require_columns(config.images, VERDICT_SCHEMA, job="curate")
     commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
     pairs = open_table(config.pairs).to_table()
     with session.progress.stage("select", total=None, unit="samples") as bar:

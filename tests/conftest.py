@@ -18,6 +18,7 @@ import pytest
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"       # Ray would look at how pytest was started
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("DO_NOT_TRACK", "1")
+os.environ.setdefault("LANCE_LOG", "error")
 
 from infra.session import Session, start_ray
 from infra.settings import Settings

@@ -1,4 +1,3 @@
-import threading
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,13 +7,10 @@ import pytest
 
 from curation import commit
 from curation.tables import MissingTable, TableRef
+from curation.workers import Actors, Tasks, Workers
 
 SCHEMA = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("size", pa.int64(), nullable=False)])
 DOUBLED = pa.schema([pa.field("doubled", pa.int64()), pa.field("parts", pa.list_(pa.string()))])
-
-
-def _ignore(num_rows: int) -> None:
-    """Nobody listens."""
 
 
 def _rows(sizes: range) -> pa.Table:
@@ -39,35 +35,6 @@ def _sizing() -> Callable[[], commit.Fill]:
         return lambda rows: rows.append_column("size", pa.array([int(one[1:]) for one in rows["id"].to_pylist()], pa.int64()))
 
     return build
-
-
-def _doubling(log: Path, *, poison: int | None = None) -> Callable[[], commit.Fill]:
-    """Doubles `size`, notes each row it computed, and fails on one size while the file ``poisoned`` is there."""
-
-    def build() -> commit.Fill:
-        def fill(rows: pa.Table) -> pa.Table:
-            sizes = rows["size"].to_pylist()
-            if poison in sizes and (log / "poisoned").exists():
-                raise OSError("the disk went away")
-            for size in sizes:
-                with (log / f"computed-{size}").open("a") as file:
-                    file.write("x")
-            columns = {"doubled": [2 * size for size in sizes], "parts": [[str(size)] * (size % 3) for size in sizes]}
-            return pa.table(columns, schema=DOUBLED)
-
-        return fill
-
-    return build
-
-
-def _fill(
-    ref: TableRef, build: Callable[[], commit.Fill], *, on_commit: commit.OnCommit = _ignore, among: frozenset[str] | None = None
-) -> TableRef:
-    commit.add_columns(ref, DOUBLED)
-    return commit.fill_columns(
-        ref, DOUBLED, read=["size"], find=lambda: commit.pending(ref, "doubled IS NULL", among=among), build=build,
-        workers=commit.Tasks(1), on_commit=on_commit,
-    )  # fmt: skip
 
 
 def _values(uri: str, column: str) -> dict[str, object]:
@@ -100,8 +67,6 @@ def test_a_version_names_rows_and_the_newest_gives_their_values(table: TableRef)
     commit.append_table(table.uri, pa.table({"id": ["late"], "size": [0]}, schema=SCHEMA))
     commit.add_columns(table, DOUBLED)
     assert commit.rows_of(table, ["id", "doubled"]).num_rows == 12
-    assert [len(one.row_ids) for one in commit.pending(table, "doubled IS NULL")] == [4, 4, 4]
-    assert sum(len(one.row_ids) for one in commit.pending(table, "doubled IS NULL", among=frozenset({"r1", "r9", "late"}))) == 2
 
 
 def test_a_table_written_anew_is_refused(table: TableRef) -> None:
@@ -127,8 +92,8 @@ def test_set_columns_changes_the_given_rows_only(table: TableRef) -> None:
 
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
-@pytest.mark.parametrize("workers", [commit.Tasks(2), commit.Actors(2)])
-def test_appended_rows_keep_the_order_of_the_chunks(tmp_path: Path, workers: commit.Workers) -> None:
+@pytest.mark.parametrize("workers", [Tasks(2), Actors(2)])
+def test_appended_rows_keep_the_order_of_the_chunks(tmp_path: Path, workers: Workers) -> None:
     uri, told = str(tmp_path / "t.lance"), []
     commit.create(uri, SCHEMA)
     chunks = _chunks((0, 3), (3, 5), (5, 9))
@@ -138,48 +103,29 @@ def test_appended_rows_keep_the_order_of_the_chunks(tmp_path: Path, workers: com
     assert commit.append_rows(uri, SCHEMA, [], build=_sizing(), workers=workers, on_commit=told.append) == ref
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
-def test_rows_appended_before_a_column_was_added_and_after_are_both_filled(table: TableRef, tmp_path: Path) -> None:
-    _fill(table, _doubling(tmp_path), among=frozenset({"r0", "r5"}))
-    assert {key for key, value in _values(table.uri, "doubled").items() if value is not None} == {"r0", "r5"}
-    newest = commit.append_table(table.uri, pa.table({"id": ["r12"], "size": [12]}, schema=SCHEMA))
-    _fill(newest, _doubling(tmp_path))
-    assert _values(table.uri, "doubled") == {f"r{i}": 2 * i for i in range(13)}
-    assert _values(table.uri, "parts") == {f"r{i}": [str(i)] * (i % 3) for i in range(13)}
-    assert _values(table.uri, "size") == {f"r{i}": i for i in range(13)}
+def test_a_column_file_must_hold_every_row_of_its_fragment(table: TableRef) -> None:
+    dataset = lance.dataset(commit.add_columns(table, DOUBLED).uri)
+    with commit.ColumnFile(dataset, DOUBLED, announce=lambda _: None) as file:
+        file.write(pa.table({"doubled": [1, 2], "parts": [[], []]}, schema=DOUBLED))
+    with pytest.raises(AssertionError):
+        file.replacement(0)
 
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
-def test_a_broken_off_fill_goes_on_where_it_was(table: TableRef, tmp_path: Path) -> None:
-    (tmp_path / "poisoned").touch()
-    with pytest.raises(Exception, match="the disk went away"):
-        _fill(table, _doubling(tmp_path, poison=9))
-    assert len(commit.pending(table, "doubled IS NULL")) < 3
-    computed_before = {path.name for path in tmp_path.glob("computed-*")}
-    (tmp_path / "poisoned").unlink()
-    told: list[int] = []
-    _fill(table, _doubling(tmp_path, poison=9), on_commit=told.append)
-    assert _values(table.uri, "doubled") == {f"r{i}": 2 * i for i in range(12)}
-    assert sum(told) == 12 - len(computed_before & {f"computed-{i}" for i in range(8)})
-    assert all((tmp_path / f"computed-{i}").read_text() == "x" for i in range(4))   # the first fragment was done once
+def test_columns_of_two_jobs_are_both_replaced_and_a_second_writer_of_one_is_told(table: TableRef) -> None:
+    base = commit.add_columns(table, pa.schema([pa.field("a", pa.int64()), pa.field("b", pa.int64())]))
+    dataset = lance.dataset(base.uri)
 
+    def column_file(name: str, first: int) -> commit.Replacement:
+        schema = pa.schema([pa.field(name, pa.int64())])
+        with commit.ColumnFile(dataset, schema, announce=lambda _: None) as file:
+            file.write(pa.table({name: list(range(first, first + 4))}, schema=schema))
+        return file.replacement(1)
 
-@pytest.mark.ray
-@pytest.mark.usefixtures("local_ray")
-def test_a_fragment_that_another_writer_changed_is_computed_again(table: TableRef, tmp_path: Path) -> None:
-    ref = commit.add_columns(table, pa.schema([pa.field("note", pa.string())]))
-    meddled = threading.Event()
-
-    def meddle(num_rows: int) -> None:
-        if not meddled.is_set():
-            meddled.set()
-            newest = TableRef(uri=ref.uri, version=lance.dataset(ref.uri).version)
-            rows = commit.rows_of(newest, ["size"], where="size = 11")
-            commit.set_columns(newest, rows.drop_columns(["size"]).append_column("note", pa.array(["mine"])))
-
-    _fill(ref, _doubling(tmp_path), on_commit=meddle)
-    assert _values(ref.uri, "doubled") == {f"r{i}": 2 * i for i in range(12)}
-    assert _values(ref.uri, "note")["r11"] == "mine"
-    assert (tmp_path / "computed-11").read_text() == "xx"
+    version = dataset.version
+    assert commit.replace_columns(base.uri, [column_file("a", 10)], read_version=version)
+    commit.append_table(base.uri, pa.table({"id": ["late"], "size": [0]}, schema=SCHEMA))
+    lance.dataset(base.uri).delete("id = 'r5'")
+    assert commit.replace_columns(base.uri, [column_file("b", 20)], read_version=version)
+    assert not commit.replace_columns(base.uri, [column_file("a", 30)], read_version=version)
+    assert {key: value for key, value in _values(base.uri, "a").items() if value is not None} == {"r4": 10, "r6": 12, "r7": 13}
+    assert {key: value for key, value in _values(base.uri, "b").items() if value is not None} == {"r4": 20, "r6": 22, "r7": 23}

@@ -147,10 +147,10 @@ def _check_composed(outcome: Outcome) -> None:
 def _check_encoded(outcome: Outcome, bundle: Path) -> None:
     selection = lance.dataset(outcome.outputs["selection"]).to_table().to_pylist()
     used = {picture for row in selection for picture in [row["target_id"], *row["reference_ids"]]}
-    columns = ["id", "latent", "latent_shape", "latent_bundle"]
+    columns = ["id", "latent", "latent_shape", "latent_version"]
     rows = lance.dataset(outcome.outputs["images"]).to_table(columns=columns).to_pylist()
     assert {row["id"] for row in rows if row["latent"] is not None} == used
-    assert {row["latent_bundle"] for row in rows} == {None, read_manifest(bundle).digest}
+    assert {row["latent_version"] for row in rows} == {None, read_manifest(bundle).digest}
     assert {tuple(row["latent_shape"]) for row in rows if row["latent"]} == {(4, 4, 4)}   # 32 px by a factor of 8
     assert {len(row["latent"]) for row in rows if row["latent"]} == {64}
 

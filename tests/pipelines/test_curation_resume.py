@@ -40,13 +40,13 @@ def _folder(folder: Path) -> Path:
 
 def _num_measured(uri: str) -> int:
     dataset = lance.dataset(uri)
-    return dataset.count_rows("measure_version IS NOT NULL") if "measure_version" in dataset.schema.names else 0
+    return dataset.count_rows("features_version IS NOT NULL") if "features_version" in dataset.schema.names else 0
 
 
 def _files_by_fragment(uri: str) -> dict[int, list[str]]:
     """Column files of the fragments that are measured; a fragment computed again would have another."""
     dataset = lance.dataset(uri)
-    measured = dataset.scanner(columns=["id"], filter="measure_version IS NOT NULL", with_row_address=True).to_table()
+    measured = dataset.scanner(columns=["id"], filter="features_version IS NOT NULL", with_row_address=True).to_table()
     fragments = {address >> 32 for address in measured["_rowaddr"].to_pylist()}
     found = (fragment for fragment in dataset.get_fragments() if fragment.fragment_id in fragments)
     return {fragment.fragment_id: [file.path for file in fragment.metadata.files] for fragment in found}

@@ -30,7 +30,7 @@ class AutoencoderObjectiveConfig(BaseModel, frozen=True, extra="forbid", use_att
     size_px: Annotated[int, Gt(0)]
     """Side of the square pictures; a multiple of the autoencoder's factor."""
     latent_noise: Annotated[float, Ge(0.0)]
-    """Standard deviation of the noise put on latents while training."""
+    """Standard deviation of the noise put on latents while training, as a share of each channel's own in the batch."""
     latent_pull: Annotated[float, Ge(0.0)]
     """Weight of the mean squared latent."""
     square_weight: Annotated[float, Ge(0.0)]
@@ -91,7 +91,8 @@ class AutoencoderObjective:
 
     def loss(self, batch: PictureBatch) -> LossTerms:
         raw = self.autoencoder.raw_latent(batch.pictures)
-        error = error_in_range(self.autoencoder.decode_raw(raw + batch.latent_noise).float(), batch.pictures)
+        spread = raw.detach().std((0, 2, 3), keepdim=True)  # a share of it: larger latents do not drown the noise
+        error = error_in_range(self.autoencoder.decode_raw(raw + spread * batch.latent_noise).float(), batch.pictures)
         pixels = error.abs().mean()
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
         total = (

@@ -29,6 +29,7 @@ def test_colourfulness_is_zero_for_grey_and_known_for_plain_red() -> None:
 
 
 def test_alpha_cover_counts_pixels_more_opaque_than_not() -> None:
-    rgba = np.zeros((2, 4, 4), np.uint8)
-    rgba[0, :, 3] = [255, 128, 127, 1]
-    assert alpha_cover(rgba) == pytest.approx(2 / 8)
+    alpha = np.zeros((2, 4), np.uint8)
+    alpha[0] = [255, 128, 127, 1]
+    assert alpha_cover(alpha) == pytest.approx(2 / 8)
+    assert alpha_cover(None) == 1.0
