@@ -27,9 +27,18 @@ _UNCOUNTED = frozenset({
 _CONSONANT_SOUND = re.compile(r"^(?:one\b|one-|once|eu|U\.|uni|ewe|use|uti|uku)", re.IGNORECASE)
 _VOWEL_SOUND = re.compile(r"^(?:[aeiou]|hour|honest|heir|x-ray|8|11\b|18\b)", re.IGNORECASE)
 _SPOKEN_AS_WORDS = frozenset({"BACK", "COOL", "END", "FREE", "NEW", "ON", "SOON", "TOP", "UP", "NO", "ZZZ"})
+_MALE = re.compile(
+    r"^man (?=artist|astronaut|construction|cook|detective|elf|factory|fairy|farmer|firefighter|genie|guard|health|judge|mage"
+    r"|mechanic|office|pilot|police|scientist|singer|student|superhero|supervillain|teacher|technologist|vampire|zombie)"
+)
 _SENTENCE = re.compile(r"^(?:a|an|the|this|these|there) |[.?]$", re.IGNORECASE)
 _DEFINITE = re.compile(r"^(?:flag of |map of |Statue of |Tokyo tower|milky way|kaaba)")
 _PROPER = re.compile(r"^Mount |Claus\b")
+
+
+def spoken(name: str) -> str:
+    """A name as it is said: "male cook" for "man cook"; the row keeps the word by which pictures of men and women are paired."""
+    return _MALE.sub("male ", name)
 
 
 def is_sentence(text: str) -> bool:

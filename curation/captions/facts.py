@@ -14,10 +14,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 from curation.captions import english
+from curation.captions.phrasing import phrased
 from curation.captions.vocabulary import COLOURS_ZH, KINDS, STYLES, Words, tone_zh, without_tone
 
 CAPTION_VERSION: str = hashlib.sha256(
-    b"".join(Path(__file__).with_name(name).read_bytes() for name in ("facts.py", "english.py", "vocabulary.py"))
+    b"".join(Path(__file__).with_name(name).read_bytes() for name in ("facts.py", "english.py", "phrasing.py", "vocabulary.py"))
 ).hexdigest()[:12]
 """Digest of the code that writes captions; rows captioned under another one are to be captioned again."""
 
@@ -51,9 +52,10 @@ def facts_of(row: Mapping[str, object]) -> Facts:
         row: at least text_en, text_zh, style, category, subcategory, tone, gender, colour and derivation.
     """
     tone = str(row["tone"])
-    name = without_tone(Words(str(row["text_en"]), str(row["text_zh"])), tone)
+    bare = without_tone(Words(str(row["text_en"]), str(row["text_zh"])), tone)
+    name = phrased(Words(bare.en.strip(), bare.zh.strip()), str(row["subcategory"]))
     plain = Facts(
-        name.en.strip(), name.zh.strip(), str(row["style"]), str(row["category"]), str(row["subcategory"]),
+        name.en, name.zh, str(row["style"]), str(row["category"]), str(row["subcategory"]),
         tone, str(row["gender"]), str(row["colour"]),
     )  # fmt: skip
     derivation = str(row["derivation"])
@@ -95,13 +97,12 @@ def captions_en(facts: Facts) -> tuple[str, str, str]:
     thing = english.capitalised(english.indefinite(thing_en(facts), adjective="mirrored" if facts.mirrored else ""))
     kind = _kind_en(facts)
     mark = f" {STYLES[facts.style].mark_en}" if facts.style in STYLES else ""
-    aside = f", {kind}," if kind else ""
-    drawn = f" drawn{style}{mark}" if style else ""
-    comma = "," if mark or (kind and style) else ""
+    aside = f", {kind}" if kind else ""
+    drawn = f", drawn{style}{mark}," if style else ("," if kind else "")
     return (
         f"{subject_en(facts)}{on}",
         f"{thing}{style}{on}.",
-        f"{thing}{aside}{drawn}{comma} {_background_en(facts)}.",
+        f"{thing}{aside}{drawn} {_background_en(facts)}.",
     )
 
 
@@ -113,12 +114,17 @@ def captions_zh(facts: Facts) -> tuple[str, str, str]:
         return ("", "", "")
     if english.is_sentence(facts.name_en):
         return _extended_zh(facts)
-    subject = subject_zh(facts)
     on = "" if facts.background == "white" else f"，{_background_zh(facts)}"
     kind = KINDS.get(facts.subcategory)
-    belongs = f"，属于{kind.zh}" if kind and kind.zh not in facts.name_zh else ""
-    mark = f"，{STYLES[facts.style].mark_zh}" if facts.style in STYLES else ""
-    return (f"{subject}{on}", f"一幅{subject}图画{on}。", f"一幅{subject}图画{belongs}{mark}，{_background_zh(facts)}。")
+    belongs = f"，属于{kind.zh}" if kind and kind.zh and kind.zh not in facts.name_zh else ""
+    mark = f"{STYLES[facts.style].mark_zh}的" if facts.style in STYLES else ""
+    style = f"{_style_zh(facts.style)}风格的" if facts.style else ""
+    thing = subject_zh(facts._replace(style=""))
+    return (
+        f"{subject_zh(facts)}{on}",
+        f"一幅{style}图画，画着{thing}{on}。",
+        f"一幅{mark}{style}图画，画着{thing}{belongs}，{_background_zh(facts)}。",
+    )
 
 
 def subject_en(facts: Facts) -> str:
@@ -130,18 +136,22 @@ def subject_en(facts: Facts) -> str:
 def thing_en(facts: Facts) -> str:
     """The thing without style or article, with colour and skin tone where its name does not say them."""
     colour = f"{facts.colour} " if facts.colour and facts.colour not in facts.name_en else ""
+    name = english.spoken(facts.name_en)
     if not facts.tone:
-        return f"{colour}{facts.name_en}"
+        return f"{colour}{name}"
     joint = " and " if " with " in facts.name_en and " facing " not in facts.name_en else " with "
     tones = f"{facts.tone} skin tones" if " and " in facts.tone else f"{english.indefinite(facts.tone + ' skin tone')}"
-    return f"{colour}{facts.name_en}{joint}{tones}"
+    return f"{colour}{name}{joint}{tones}"
 
 
 def subject_zh(facts: Facts) -> str:
     """The thing with its style in Chinese: "扁平风格的红苹果"."""
     style = f"{_style_zh(facts.style)}风格的" if facts.style else ""
-    tone = f"（{tone_zh(facts.tone)}）" if facts.tone else ""
-    return f"{'左右翻转的' if facts.mirrored else ''}{style}{facts.name_zh}{tone}"
+    name = f"{'左右翻转的' if facts.mirrored else ''}{style}{facts.name_zh}"
+    if not facts.tone:
+        return name
+    tone = tone_zh(facts.tone)
+    return f"{name.removesuffix('）')}，{tone}）" if name.endswith("）") else f"{name}（{tone}）"
 
 
 def target_caption_en(facts: Facts) -> str:
@@ -150,9 +160,11 @@ def target_caption_en(facts: Facts) -> str:
 
 
 def _kind_en(facts: Facts) -> str:
-    kind = KINDS.get(facts.subcategory)
-    noun = kind.en.split()[-1] if kind else ""
-    return kind.en if kind and noun not in facts.name_en.split() else ""
+    """The kind as an aside; left out when it says nothing, or says one of several things."""
+    kind = KINDS.get(facts.subcategory, Words("", "")).en
+    if not kind or kind.split()[-1] in facts.name_en.split():
+        return ""
+    return "" if kind.startswith(("a ", "an ")) and english.is_plural(facts.name_en) else kind
 
 
 def _background_en(facts: Facts) -> str:

@@ -32,14 +32,14 @@ def test_three_levels_in_english() -> None:
 def test_three_levels_in_chinese() -> None:
     assert captions_zh(APPLE) == (
         "扁平风格的红苹果",
-        "一幅扁平风格的红苹果图画。",
-        "一幅扁平风格的红苹果图画，属于水果，没有描边，白色背景。",
+        "一幅扁平风格的图画，画着红苹果。",
+        "一幅没有描边的扁平风格的图画，画着红苹果，属于水果，白色背景。",
     )
 
 
 def test_the_kind_is_left_out_where_the_name_says_it() -> None:
     flag = Facts("flag of France", "法国的旗帜", "outlined", "Flags", "country-flag", "", "", "")
-    assert captions_en(flag)[2] == "The flag of France drawn in outlined style with dark outlines, on a white background."
+    assert captions_en(flag)[2] == "The flag of France, drawn in outlined style with dark outlines, on a white background."
 
 
 def test_tone_background_and_mirror_are_said() -> None:
@@ -55,6 +55,16 @@ def test_tone_background_and_mirror_are_said() -> None:
     assert captions_zh(APPLE._replace(background="orange"))[0] == "扁平风格的红苹果，橙色背景"
     assert captions_en(BEAR._replace(mirrored=True))[:2] == ("mirrored flat bear face", "A mirrored bear face in flat style.")
     assert captions_zh(BEAR._replace(mirrored=True))[0] == "左右翻转的扁平风格的熊头"
+
+
+def test_an_aside_says_something_and_fits_the_number() -> None:
+    dolls = Facts("nesting dolls", "套娃", "flat", "Activities", "game", "", "", "")
+    assert captions_en(dolls)[2] == "Nesting dolls, drawn in flat style without outlines, on a white background."
+    cook = Facts("man cook", "男厨师", "flat", "People & Body", "person-role", "", "man", "")
+    assert captions_en(cook)[2] == "A male cook, drawn in flat style without outlines, on a white background."
+    assert captions_zh(cook)[2] == "一幅没有描边的扁平风格的图画，画着男厨师，白色背景。"
+    couple = Facts("loving couple of two women", "情侣（两个女人）", "flat", "People & Body", "family", "dark", "woman", "")
+    assert captions_zh(couple)[1] == "一幅扁平风格的图画，画着情侣（两个女人，深肤色）。"
 
 
 def test_a_score_caption_does_not_claim_what_cannot_be_seen() -> None:
