@@ -37,6 +37,9 @@ class AutoencoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Residual blocks of the decoder at each resolution, in the order of `widths`."""
     latent_channels: Positive
     """Channels of the latent."""
+    retouch_width: Positive
+    """Channels of the small network that corrects the drawn picture pixel by pixel: what is drawn square by square shows seams
+    and weaves, which only somebody who sees neighbouring pixels can take out."""
 
     @property
     def factor(self) -> int:
@@ -47,8 +50,9 @@ class AutoencoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
 def tiny(*, latent_channels: int = 16) -> AutoencoderConfig:
     """f16 for 64 px pictures on two CPU cores: nothing runs at full resolution, where a convolution costs most."""
     return AutoencoderConfig(
-        patch=4, widths=(48, 96, 192), encoder_blocks=(1, 1, 1), decoder_blocks=(2, 2, 2), latent_channels=latent_channels
-    )
+        patch=4, widths=(48, 96, 192), encoder_blocks=(1, 1, 1), decoder_blocks=(2, 2, 2), latent_channels=latent_channels,
+        retouch_width=16,
+    )  # fmt: skip
 
 
 def fold(x: Float[Tensor, "b c y x"], side: int) -> Float[Tensor, "b c2 y2 x2"]:
@@ -141,6 +145,7 @@ class Autoencoder(nn.Module):
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
         self.linear_in = Conv(3, config.latent_channels, config.factor, stride=config.factor)
+        self.retouch = _retouch(config.retouch_width)
         self.linear_out = nn.Sequential(Conv(config.latent_channels, 3 * config.factor**2, 1), nn.PixelShuffle(config.factor))
         self.register_buffer("latent_mean", torch.zeros(config.latent_channels))
         self.register_buffer("latent_std", torch.ones(config.latent_channels))
@@ -169,7 +174,8 @@ class Autoencoder(nn.Module):
 
     def decode_raw(self, latents: Float[Tensor, "b c y2 x2"]) -> Float[Tensor, "b 3 y x"]:
         """Pictures from latents as the encoder gives them, not clamped."""
-        return self.linear_out(latents) + self.decoder(latents)
+        drawn = self.linear_out(latents) + self.decoder(latents)
+        return drawn + self.retouch(drawn.contiguous(memory_format=torch.channels_last))  # a third of the time of NCHW on CPUs
 
     @torch.no_grad()
     def take_statistics(self, raw: Float[Tensor, "b c y2 x2"]) -> None:
@@ -203,6 +209,12 @@ def _decoder(config: AutoencoderConfig) -> nn.Sequential:
         channels = width
     last = Conv(channels, 3 * config.patch**2, 3)
     return nn.Sequential(*layers, _norm(channels), nn.SiLU(), last, nn.PixelShuffle(config.patch))
+
+
+def _retouch(width: int) -> nn.Sequential:
+    last = Conv(width, 3, 3)
+    nn.init.zeros_(last.weight)
+    return nn.Sequential(Conv(3, width, 3), nn.SiLU(), Conv(width, width, 3), nn.SiLU(), last)
 
 
 def _norm(channels: int) -> nn.GroupNorm:

@@ -23,7 +23,7 @@ from models.dit import DiTConfig
 from models.perception.contrastive import ContrastiveConfig
 from models.samplers import SamplerConfig
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "bundle.json"
 
 
@@ -124,6 +124,19 @@ def save_bundle(
     if folder.exists():
         shutil.rmtree(folder)
     beside.rename(folder)
+    return manifest
+
+
+def record_metrics(folder: Path, metrics: Mapping[str, float]) -> Manifest:
+    """Write scores into a bundle's manifest; what the bundle is, and so its digest, stays.
+
+    Raises:
+        BundleError: no bundle is there.
+    """
+    manifest = read_manifest(folder).model_copy(update={"metrics": dict(metrics)})
+    beside = folder / f".{MANIFEST}.part"
+    beside.write_text(manifest.model_dump_json(indent=2) + "\n")
+    beside.replace(folder / MANIFEST)
     return manifest
 
 

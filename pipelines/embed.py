@@ -1,7 +1,7 @@
-"""Embed: copy a workspace's generator into the package, small and self-contained, with a picture of what it draws.
+"""Embed: copy a workspace's generator into the package, small and self-contained, with its scores and a picture of what it draws.
 
-Run by developers (``make pretrained``) after a demo: weights are stored in bf16, the evidence of what was seen comes along, and
-paths of this machine become paths relative to the checkout.
+Run by developers (``make pretrained``) after a demo: weights are stored in bf16 and scored again as they are stored, the evidence
+of what was seen comes along, and paths of this machine become paths relative to the checkout.
 """
 
 import json
@@ -11,38 +11,37 @@ from pathlib import Path
 
 import numpy as np
 import torch
+import yaml
 from jaxtyping import UInt8
 from PIL import Image
 
 from eval.render import Row, grid
 from infra.errors import UserError
-from infra.settings import CODE_ROOT
-from models.bundle import GeneratorBundle, load_tensors, read_manifest, save_bundle
-from pipelines.evaluate import read_scores
+from infra.session import Session, open_session
+from infra.settings import CODE_ROOT, settings_from_environment
+from models.bundle import GeneratorBundle, load_tensors, read_manifest, record_metrics, save_bundle
+from pipelines import evaluate
+from pipelines.evaluate import EvaluateConfig, read_scores
+from pipelines.job import Outcome, finished
 from pipelines.lineage import EVIDENCE_FILE, keep_evidence
+from pipelines.overrides import validated
 
 MOST_BYTES = 20_000_000
 _ACROSS = 6
 _SHOWN = {"t2i": 24, "edit": 12, "compose": 12}
 
 
-def embed(root: Path, package: Path) -> Path:
-    """Copy the generator that the demo in `root` made into `package`; gives its folder.
+def embed(session: Session, package: Path) -> Path:
+    """Copy the generator that the demo in the session's workspace made into `package`; gives its folder.
 
     Raises:
-        UserError: the result would be too large to be kept in the package.
+        UserError: there is no demo, its generator was not evaluated, or the result would be too large to be kept in the package.
     """
-    summary = json.loads((root / "summary.json").read_text())
-    source, target = Path(summary["bundle"]), package / "generator"
-    manifest = read_manifest(source)
-    assert isinstance(manifest.contents, GeneratorBundle), manifest.contents
-    keep_evidence(source)
-    weights = {name: load_tensors(source, name) for name in ("dit", "autoencoder")}
-    lineage = type(manifest.lineage).model_validate_json(_relative(manifest.lineage.model_dump_json()))
-    scores = {name: value for name, value in summary["metrics"].items() if "/ci_" not in name}
-    save_bundle(target, manifest.contents, weights, lineage=lineage, metrics=scores, dtype=torch.bfloat16)
-    (target / EVIDENCE_FILE).write_text(_relative((source / EVIDENCE_FILE).read_text()))
-    _draw_samples(root, package / "samples.png")
+    source = Path(json.loads(session.workspace.read_text("summary.json"))["bundle"])
+    target = _copied(source, package / "generator")
+    scored = _evaluated(source, target, session)
+    record_metrics(target, {name: value for name, value in scored.metrics.items() if "/ci_" not in name})
+    _draw_samples(Path(scored.outputs["folder"]), package / "samples.png")
     size = sum(file.stat().st_size for file in package.rglob("*") if file.is_file())
     if size > MOST_BYTES:
         shutil.rmtree(target)
@@ -52,18 +51,36 @@ def embed(root: Path, package: Path) -> Path:
     return target
 
 
-def _draw_samples(root: Path, place: Path) -> None:
-    record = next(iter(sorted((root / "jobs").glob("evaluate-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)))
-    folder = Path(json.loads(record.read_text())["outputs"]["folder"])
+def _copied(source: Path, target: Path) -> Path:
+    manifest = read_manifest(source)
+    assert isinstance(manifest.contents, GeneratorBundle), manifest.contents
+    keep_evidence(source)
+    weights = {name: load_tensors(source, name) for name in ("dit", "autoencoder")}
+    lineage = type(manifest.lineage).model_validate_json(_relative(manifest.lineage.model_dump_json()))
+    save_bundle(target, manifest.contents, weights, lineage=lineage, metrics={}, dtype=torch.bfloat16)
+    (target / EVIDENCE_FILE).write_text(_relative((source / EVIDENCE_FILE).read_text()))
+    return target
+
+
+def _evaluated(source: Path, target: Path, session: Session) -> Outcome:
+    """The evaluation of the copy, asked as the original was."""
+    digest = read_manifest(source).digest
+    known = [outcome for outcome in finished("evaluate", session.workspace) if outcome.outputs["bundle_digest"] == digest]
+    if not known:
+        raise UserError(f"bundle {digest} was not evaluated in {session.workspace.root}; run `seedbed demo` to the end first")
+    asked = yaml.safe_load(session.workspace.read_text("jobs", f"evaluate-{known[-1].digest}.yaml"))
+    return evaluate.run(validated(EvaluateConfig, {**asked, "bundle": str(target), "bundle_digest": ""}), session)
+
+
+def _draw_samples(evaluation: Path, place: Path) -> None:
     rows = []
     for task, count in _SHOWN.items():
-        samples = [sample for sample in read_scores(folder).samples if (sample.task, sample.split) == (task, "train")]
+        samples = [sample for sample in read_scores(evaluation).samples if (sample.task, sample.split) == (task, "train")]
         for sample in samples[:count]:
-            references = [_pixels(folder / each) for each in sample.references]
+            references = [_pixels(evaluation / each) for each in sample.references]
             gaps = [None] * (2 - len(references))
-            rows.append(
-                Row((*references, *gaps, _pixels(folder / sample.picture), _pixels(folder / sample.target)), sample.prompt)
-            )
+            pictures = [_pixels(evaluation / each) for each in (sample.picture, sample.target)]
+            rows.append(Row((*references, *gaps, *pictures), sample.prompt))
     place.parent.mkdir(parents=True, exist_ok=True)
     sheet = grid(rows, heads=["reference 1", "reference 2", "generated", "real"], across=_ACROSS, cell_px=64)
     Image.fromarray(sheet).save(place, optimize=True)
@@ -78,5 +95,5 @@ def _pixels(place: Path) -> UInt8[np.ndarray, "y x 3"]:
 
 
 if __name__ == "__main__":
-    place = embed(Path(sys.argv[1]).absolute(), CODE_ROOT / "models" / "pretrained")
-    sys.stdout.write(f"{place}\n")
+    with open_session(settings_from_environment(root=sys.argv[1])) as opened:
+        sys.stdout.write(f"{embed(opened, CODE_ROOT / 'models' / 'pretrained')}\n")

@@ -10,6 +10,7 @@ convolutions gain nothing from bf16, and features that are compared by distance 
 b batch · y, x pixels
 """
 
+from collections.abc import Sequence
 from itertools import chain
 
 import numpy as np
@@ -68,6 +69,18 @@ class LiteFeatures(nn.Module):
         if not len(images):
             return images.new_zeros((0, FEATURE_DIM), dtype=torch.float32)
         return torch.cat([self._chunk(chunk) for chunk in images.float().split(CHUNK_IMAGES)])
+
+    def features_at(self, images: Float[Tensor, "b 3 y x"], depths: Sequence[int]) -> list[Float[Tensor, "b _ _ _"]]:
+        """Feature maps after the blocks of these numbers, of `images` at their own size; differentiable in the images."""
+        x = ((images.float() + 1) / 2 - self.get_buffer("mean")) / self.get_buffer("std")
+        x = x.contiguous(memory_format=torch.channels_last)
+        x = self.network._swish(self.network._bn0(self.network._conv_stem(x)))
+        found = []
+        for depth, block in enumerate(self.network._blocks[: max(depths) + 1]):
+            x = block(x)
+            if depth in depths:
+                found.append(x)
+        return found
 
     def of_pixels(self, pixels: UInt8[np.ndarray, "b y x 3"]) -> Float[np.ndarray, "b 1280"]:
         """The same from 8-bit RGB arrays, for batch functions that hold numpy."""

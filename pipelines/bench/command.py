@@ -14,6 +14,7 @@ from pipelines.bench.result import BenchResult, Measured
 BENCHES: dict[str, str] = {
     "packing": "training step on packed samples, against samples padded to the longest",
     "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
+    "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",
 }
 

@@ -11,7 +11,9 @@ from curation.signals.contract import Batch
 from curation.tables import LATENT_SCHEMA
 from models.autoencoder import Autoencoder, AutoencoderConfig
 
-SHAPE = AutoencoderConfig(patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4)
+SHAPE = AutoencoderConfig(
+    patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4, retouch_width=4,
+)
 
 
 def _rows(count: int) -> pa.Table:

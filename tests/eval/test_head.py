@@ -26,7 +26,7 @@ def test_a_stored_head_scores_as_before(tmp_path: Path) -> None:
 def test_a_folder_without_a_head_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="no bundle at"):
         load_contrastive(tmp_path / "nothing")
-    shape = AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4)
+    shape = AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4, retouch_width=4)
     other = AutoencoderBundle(autoencoder=shape, size_px=32)
     save_bundle(tmp_path / "other", other, {"autoencoder": {"weight": torch.zeros(1)}}, lineage=LINEAGE, metrics={})
     with pytest.raises(BundleError, match="expected 'contrastive'"):

@@ -5,7 +5,9 @@ import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig, fold, match_channels, unfold
 
-CONFIG = AutoencoderConfig(patch=2, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=5)
+CONFIG = AutoencoderConfig(
+    patch=2, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=5, retouch_width=4,
+)
 
 
 def test_a_latent_cell_stands_for_a_square_of_the_factor() -> None:

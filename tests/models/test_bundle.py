@@ -19,7 +19,7 @@ from models.bundle import (
 )
 from models.generate import Generator, load_autoencoder
 
-CONFIG = AutoencoderConfig(patch=2, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=2)
+CONFIG = AutoencoderConfig(patch=2, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=2, retouch_width=4)
 LINEAGE = Lineage(
     run_id="r", tables=(TableVersion(uri="t", version=3),), selection=TableVersion(uri="s", version=1), parents=(), code="c"
 )
@@ -65,7 +65,7 @@ def test_another_format_version_is_refused_by_name(tmp_path: Path) -> None:
     saved(tmp_path / "bundle")
     path = tmp_path / "bundle" / "bundle.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 99}))
-    with pytest.raises(BundleError, match="format version 99, this installation reads 1"):
+    with pytest.raises(BundleError, match="format version 99, this installation reads 2"):
         read_manifest(tmp_path / "bundle")
 
 

@@ -16,7 +16,7 @@ SIZE = ImageSize(16, 16)
 def generator() -> Generator:
     torch.manual_seed(0)
     autoencoder = Autoencoder(
-        AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4)
+        AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4, retouch_width=4)
     )
     dit = DiT(
         DiTConfig(

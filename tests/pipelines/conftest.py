@@ -29,7 +29,9 @@ def write_tiny_generator(folder: Path, lineage: Lineage) -> None:
         dit=DiTConfig(
             width=32, depth=2, num_heads=2, num_kv_heads=1, ffn_width=64, latent_channels=4, text_width=384, rope_axes=(4, 6, 6)
         ),
-        autoencoder=AutoencoderConfig(patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4),
+        autoencoder=AutoencoderConfig(
+            patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4, retouch_width=4,
+        ),
         text_encoder="minilm-l6-v2",
         sampler=SamplerConfig(num_steps=2, guidance=2.0, shift=1.0),
         size_px=SIZE_PX,
@@ -70,7 +72,7 @@ def generator(workspace: Workspace) -> Path:
     workspace.local("tables").mkdir(parents=True)
     images, selection = _write_tables(workspace)
     lineage = Lineage(run_id="run-of-autoencoder", tables=(images,), selection=selection, parents=(), code="c0de")
-    shape = AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4)
+    shape = AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4, retouch_width=4)
     parent = save_bundle(
         workspace.local("bundles", "autoencoder-1"), AutoencoderBundle(autoencoder=shape, size_px=32),
         {"autoencoder": Autoencoder(shape).state_dict()}, lineage=lineage, metrics={},

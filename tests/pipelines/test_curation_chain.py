@@ -95,7 +95,9 @@ def _chain(folder: Path, session: Session, bundle: Path) -> list[Outcome]:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     torch.manual_seed(0)
-    shape = AutoencoderConfig(patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4)
+    shape = AutoencoderConfig(
+        patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4, retouch_width=4,
+    )
     nowhere = TableVersion(uri="/nowhere", version=1)
     lineage = Lineage(run_id="", tables=(nowhere,), selection=nowhere, parents=(), code="")
     weights = {"autoencoder": Autoencoder(shape).state_dict()}

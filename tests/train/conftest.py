@@ -64,7 +64,9 @@ def _row(sample: str, task: str, target: str, references: list[str], text: str) 
 @pytest.fixture
 def fit_config(tmp_path: Path) -> FitConfig:
     """A generator of a few thousand parameters, twelve steps."""
-    shape = AutoencoderConfig(patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=CHANNELS)
+    shape = AutoencoderConfig(
+        patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=CHANNELS, retouch_width=4,
+    )
     autoencoder = tmp_path / "autoencoder"
     torch.manual_seed(0)
     save_bundle(

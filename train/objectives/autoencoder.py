@@ -1,9 +1,8 @@
 """Reconstruction of pictures through smooth latents.
 
-Loss: L1 and squared error of pixels (the latter moves colours first) + L1 of their horizontal and vertical differences
-(edges carry what a small picture shows) + a pull of the
-latents towards zero. Gaussian noise on the latents during training, against the pull's unit scale, makes neighbours decode
-alike. Pictures are mirrored at random.
+Loss: L1 and squared error of pixels (the latter moves colours first) + L1 of their horizontal and vertical differences (edges
+carry what a small picture shows) + the distance that a network sees + a pull of the latents towards zero. During training the
+latents get Gaussian noise, a share of their own spread, so that neighbours decode alike. Pictures are mirrored at random.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -18,6 +17,7 @@ from torch import Tensor, nn
 from curation.decode import training_view
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Contents
+from models.perception.perceptual import PerceptualDistance
 from train.objectives.contract import Drawn, LossTerms, ParameterGroup
 
 
@@ -37,6 +37,8 @@ class AutoencoderObjectiveConfig(BaseModel, frozen=True, extra="forbid", use_att
     """Weight of the squared error."""
     edge_weight: Annotated[float, Ge(0.0)]
     """Weight of the differences between neighbouring pixels."""
+    perceptual_weight: Annotated[float, Ge(0.0)]
+    """Weight of the distance between features of EfficientNet-lite0; 0 leaves it out."""
 
 
 class PictureBatch(NamedTuple):
@@ -58,6 +60,7 @@ class AutoencoderObjective:
             )
         self.config = config
         self.autoencoder = Autoencoder(config.autoencoder)
+        self._perceptual = PerceptualDistance() if config.perceptual_weight else None
 
     @property
     def network(self) -> nn.Module:
@@ -92,7 +95,8 @@ class AutoencoderObjective:
     def loss(self, batch: PictureBatch) -> LossTerms:
         raw = self.autoencoder.raw_latent(batch.pictures)
         spread = raw.detach().std((0, 2, 3), keepdim=True)  # a share of it: larger latents do not drown the noise
-        error = error_in_range(self.autoencoder.decode_raw(raw + spread * batch.latent_noise).float(), batch.pictures)
+        decoded = self.autoencoder.decode_raw(raw + spread * batch.latent_noise).float()
+        error = error_in_range(decoded, batch.pictures)
         pixels = error.abs().mean()
         edges = (error[..., 1:] - error[..., :-1]).abs().mean() + (error[..., 1:, :] - error[..., :-1, :]).abs().mean()
         total = (
@@ -101,10 +105,13 @@ class AutoencoderObjective:
             + self.config.edge_weight * edges
             + self.config.latent_pull * raw.square().mean()
         )
+        named = {"l1": pixels.item(), "latent_rms": raw.detach().square().mean().sqrt().item()}
+        if self._perceptual is not None:
+            distance = self._perceptual(decoded.clamp(-1, 1), batch.pictures)
+            total = total + self.config.perceptual_weight * distance
+            named["perceptual"] = distance.item()
         psnr = -10 * (error.detach() / 2).square().mean().log10()
-        return LossTerms(
-            total, {"l1": pixels.item(), "psnr_db": psnr.item(), "latent_rms": raw.detach().square().mean().sqrt().item()}
-        )
+        return LossTerms(total, {**named, "psnr_db": psnr.item()})
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Take the latents' statistics over the training pictures."""

@@ -10,12 +10,15 @@ from train.objectives.autoencoder import AutoencoderObjective, AutoencoderObject
 from train.objectives.contract import Drawn
 
 CONFIG = AutoencoderObjectiveConfig(
-    autoencoder=AutoencoderConfig(patch=2, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4),
+    autoencoder=AutoencoderConfig(
+        patch=2, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=4, retouch_width=4,
+    ),
     size_px=8,
     latent_noise=0.1,
     latent_pull=0.01,
     square_weight=1.0,
     edge_weight=0.5,
+    perceptual_weight=0.0,
 )
 
 
@@ -60,3 +63,16 @@ def test_decoding_gives_the_training_view_and_finishing_normalises_latents() -> 
     objective.finish([targets[:2], targets[2:]])
     latents = objective.autoencoder.encode(torch.stack(targets).float() / 127.5 - 1)
     torch.testing.assert_close(latents.std((0, 2, 3)), torch.ones(4), atol=1e-3, rtol=0)
+
+
+def test_what_a_network_sees_counts_by_its_weight() -> None:
+    torch.manual_seed(0)
+    config = CONFIG.model_copy(update={"size_px": 32})
+    plain = AutoencoderObjective(config)
+    seeing = AutoencoderObjective(config.model_copy(update={"perceptual_weight": 2.0}))
+    seeing.network.load_state_dict(plain.network.state_dict())
+    target = torch.randint(0, 256, (3, 32, 32), dtype=torch.uint8)
+    terms, more = (objective.loss(objective.collate([drawn(1, target)])) for objective in (plain, seeing))
+    assert more.named["perceptual"] > 0
+    torch.testing.assert_close(more.total, terms.total + 2.0 * more.named["perceptual"], rtol=1e-4, atol=1e-6)
+    assert len(list(seeing.network.parameters())) == len(list(plain.network.parameters()))
