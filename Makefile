@@ -2,7 +2,7 @@
 PY ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test faults lint serve bench pretrained
+.PHONY: help setup demo test test-slow test-gpu faults lint serve bench pretrained
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,11 +12,17 @@ setup: .venv/.ok ## install into .venv, at the versions of constraints.txt
 demo: .venv/.ok ## the whole chain on real pictures, to runs/demo/report.html (up to 20 minutes on two cores)
 	$(BIN)/seedbed demo
 
-test: .venv/.ok ## every test (ARGS="-k name" for some of them)
+test: .venv/.ok ## the tests, but for slow ones and those that need a GPU (ARGS="-k name" for some of them)
 	$(BIN)/python -m pytest $(ARGS)
 
-faults: .venv/.ok ## what a hostile world sends and what breaks in the middle (ARGS="-k curation" for a part)
-	$(BIN)/python -m pytest tests/faults $(ARGS)
+test-slow: .venv/.ok ## the tests that take their time
+	$(BIN)/python -m pytest -m "slow and not gpu" $(ARGS)
+
+test-gpu: .venv/.ok ## the tests that need CUDA
+	$(BIN)/python -m pytest -m gpu $(ARGS)
+
+faults: .venv/.ok ## what a hostile world sends and what breaks in the middle, slow ones too (ARGS="-k curation" for a part)
+	$(BIN)/python -m pytest tests/faults -m "not gpu" $(ARGS)
 
 lint: .venv/.ok ## style, types and the laws of the house
 	$(BIN)/ruff check .

@@ -14,7 +14,7 @@ from pipelines import demo
 from pipelines.lineage import trace_picture
 from pipelines.recipes.demo import smoke
 
-pytestmark = [pytest.mark.ray, pytest.mark.slow]
+pytestmark = pytest.mark.ray  # not marked slow: the chain belongs to the default run
 
 
 @pytest.fixture(scope="module")

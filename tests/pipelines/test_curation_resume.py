@@ -74,7 +74,6 @@ def _kill_once(process: subprocess.Popen[bytes], uri: str, log: Path) -> None:
 
 
 @pytest.mark.ray
-@pytest.mark.slow
 @pytest.mark.usefixtures("local_ray")
 def test_curate_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path, session: Session) -> None:
     uri = session.workspace.uri("tables", "images.lance")
