@@ -34,6 +34,12 @@ _NAMES: dict[ChartKind, Words] = {
 }  # fmt: skip
 
 
+_LEAVES: dict[ChartKind, str] = {
+    "bar": "bar_chart", "horizontal_bar": "bar_chart", "pie": "pie_chart", "line": "line_chart", "scatter": "scatter_plot",
+    "histogram": "distribution", "box": "distribution", "heat_map": "heat_map",
+}  # fmt: skip
+
+
 class _Said(NamedTuple):
     """What a table says in both languages: the gist, and all of it."""
 
@@ -59,7 +65,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         truth=Truth(elements=elements, facts=(Fact(name="chart", value=kind), *said.facts)),
         load=load_of(elements, width_px=width, height_px=height),
         concept=f"chart/{table.title.en}",
-        leaf=f"charts/{'bar' if kind == 'horizontal_bar' else kind}",
+        leaf=f"charts/{_LEAVES[kind]}",
         licence="BSD-3-Clause",
         attribution=ATTRIBUTION,
     )

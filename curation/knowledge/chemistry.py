@@ -77,7 +77,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
             num_elements=molecule.GetNumAtoms(), num_characters=sum(atom.GetSymbol() != "C" for atom in molecule.GetAtoms())
         ),
         concept=f"compound/{compound.name.en}",
-        leaf="chemistry/structures",
+        leaf="chemistry/structural_formula",
         licence="CC0-1.0",
         attribution=ATTRIBUTION,
     )

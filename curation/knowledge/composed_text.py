@@ -38,15 +38,41 @@ class _Thing(NamedTuple):
     """One text a line of the layout: a large one, then smaller ones."""
     radius: float
     """Of the corners, as a share of the height."""
+    leaf: str
+    """Leaf of the taxonomy."""
     has_frame: bool
 
 
 _THINGS: tuple[_Thing, ...] = (
-    _Thing(Words("a sign", "标牌"), 2.0, ("body", "display"), ("sign",), 0.12, has_frame=True),
-    _Thing(Words("a shop sign", "店铺招牌"), 3.0, ("display", "script"), ("sign",), 0.05, has_frame=True),
-    _Thing(Words("a poster", "海报"), 0.7, ("display", "script"), ("poster", "poster_line", "poster_line"), 0.0, has_frame=False),
-    _Thing(Words("a paper label", "纸质标签"), 1.5, ("body", "script"), ("sign", "poster_line"), 0.08, has_frame=True),
-    _Thing(Words("a book cover", "书籍封面"), 0.72, ("display", "body"), ("poster", "poster_line"), 0.02, has_frame=True),
+    _Thing(Words("a sign", "标牌"), 2.0, ("body", "display"), ("sign",), 0.12, "typography/signage", has_frame=True),
+    _Thing(Words("a shop sign", "店铺招牌"), 3.0, ("display", "script"), ("sign",), 0.05, "typography/signage", has_frame=True),
+    _Thing(
+        Words("a poster", "海报"),
+        0.7,
+        ("display", "script"),
+        ("poster", "poster_line", "poster_line"),
+        0.0,
+        "posters/event_poster",
+        has_frame=False,
+    ),
+    _Thing(
+        Words("a paper label", "纸质标签"),
+        1.5,
+        ("body", "script"),
+        ("sign", "poster_line"),
+        0.08,
+        "products/packaging",
+        has_frame=True,
+    ),
+    _Thing(
+        Words("a book cover", "书籍封面"),
+        0.72,
+        ("display", "body"),
+        ("poster", "poster_line"),
+        0.02,
+        "posters/book_album_cover",
+        has_frame=True,
+    ),
 )
 
 
@@ -84,7 +110,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         truth=Truth(elements=elements, facts=facts),
         load=load_of(elements, width_px=image.width, height_px=image.height),
         concept=f"text/{' '.join(board.texts)}",
-        leaf=f"text/{thing.words.en.removeprefix('a ').replace(' ', '_')}",
+        leaf=thing.leaf,
         licence="CC0-1.0",
         attribution=f"text and scene by Seedbed; {FONT_LICENCES}",
     )

@@ -112,7 +112,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         truth=Truth(elements=drawn, facts=facts),
         load=load_of(drawn, width_px=image.width, height_px=image.height),
         concept=f"element/{first.symbol}",
-        leaf="chemistry/elements",
+        leaf="physics/atomic_quantum" if layout == "shells" else "chemistry/periodic_table",
         licence="CC0-1.0",
         attribution=ATTRIBUTION,
     )

@@ -40,6 +40,17 @@ _SURFACES: tuple[PaperKind, ...] = ("plain", "plain", "grained", "graded", "rule
 _SINGLE_LINE_ONLY = (r"\begin", r"\cfrac", r"\pmod", r"\mid", r"\operatorname", r"\binom")
 
 
+_LEAVES: dict[str, str] = {
+    "mathematics/linear_algebra": "mathematics/linear_algebra", "mathematics/probability": "mathematics/probability_statistics",
+    "mathematics/number_theory": "mathematics/arithmetic_number", "mathematics/combinatorics": "mathematics/graph_discrete",
+    "physics/mechanics": "physics/mechanics", "physics/fluids": "physics/mechanics", "physics/optics": "physics/optics",
+    "physics/electromagnetism": "physics/electromagnetism", "physics/waves": "physics/waves_sound",
+    "physics/thermodynamics": "physics/thermodynamics", "physics/quantum": "physics/atomic_quantum",
+    "physics/astronomy": "physics/astronomy", "physics/relativity": "physics/astronomy",
+}  # fmt: skip
+"""Topic of a formula to leaf of the taxonomy; all others are ``mathematics/formula``."""
+
+
 class _Face(NamedTuple):
     """A math font; `mathtext` is matplotlib's name for it, "" for STIX Two set by ziamath."""
 
@@ -86,7 +97,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         truth=truth,
         load=_with_symbols(load, formulas),
         concept=f"formula/{'+'.join(formula.latex for formula in formulas)}",
-        leaf=formulas[0].leaf,
+        leaf=_LEAVES.get(formulas[0].leaf, "mathematics/formula"),
         licence="CC0-1.0",
         attribution="formulas drawn by Seedbed; fonts: STIX, STIX Two (OFL-1.1), DejaVu, Computer Modern",
     )

@@ -135,7 +135,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         ),
         load=load_of(elements, width_px=page.image.width, height_px=page.image.height),
         concept=f"text/{' '.join(page.texts())}",
-        leaf={"slide": "documents/slides", "card": "interfaces/cards", "table": "documents/tables"}[layout],
+        leaf={"slide": "documents/slides", "card": "interface/mobile_app", "table": "documents/table_sheet"}[layout],
         licence="CC0-1.0",
         attribution=f"text by Seedbed; {FONT_LICENCES}",
     )

@@ -80,7 +80,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         truth=Truth(elements=elements, facts=facts),
         load=load_of(elements, width_px=image.width, height_px=image.height),
         concept=f"map/{state or 'US'}",
-        leaf="maps/dot_maps",
+        leaf="maps/thematic",
         licence="CC0-1.0",
         attribution=f"{ATTRIBUTION}; {FONT_LICENCES}",
     )

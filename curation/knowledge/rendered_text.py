@@ -60,7 +60,7 @@ def draw(seed: int, index: int) -> KnowledgeSample:
         truth=Truth(elements=elements, facts=_facts(pieces, language, num_dropped)),
         load=load_of(elements, width_px=image.width, height_px=image.height, smallest_text_px=min(sizes)),
         concept=f"text/{' '.join(piece.text for piece in pieces)}",
-        leaf=f"text/{shape}_{language}",
+        leaf=_leaf(shape, language),
         licence="CC0-1.0",
         attribution=f"text by Seedbed; {FONT_LICENCES}",
     )
@@ -108,6 +108,12 @@ def _drawn(image: Image.Image, pieces: list[_Piece]) -> tuple[Element, ...]:
         elements.append(Element(kind="text", text=piece.text, box=bounds(lines)))
         top = elements[-1].box[3] + image.height * 0.03
     return tuple(elements)
+
+
+def _leaf(shape: Shape, language: Language) -> str:
+    if shape != "words":
+        return "documents/book_page"
+    return "typography/chinese_display" if language == "zh" else "typography/type_specimen"
 
 
 def _facts(pieces: list[_Piece], language: Language, num_dropped: int) -> tuple[Fact, ...]:
