@@ -18,7 +18,7 @@ SHOWN = 12
 
 
 def leaves() -> set[str]:
-    files = sorted((CODE_ROOT / "curation" / "taxonomies").glob("*.yaml"))
+    files = sorted((CODE_ROOT / "curation" / "taxonomies").glob("[a-z]*.yaml"))
     return {leaf["id"] for file in files for leaf in (yaml.safe_load(file.read_text(encoding="utf-8")).get("leaves") or ())}
 
 
