@@ -50,6 +50,12 @@ JOBS: dict[str, Job] = {
     "bench": Job("pipelines.bench.command", "NAME: measure speed beside peers", is_command=True),
 }
 
+SOURCES_WITH_A_PLACE: dict[str, str] = {
+    "folder": "PATH", "s3": "BUCKET/PREFIX", "webdataset": "PATH", "parquet": "PATH", "huggingface": "PATH", "lance": "URI",
+    "urls": "FILE", "pdf": "PATH",
+}  # fmt: skip
+"""Kinds of sources with the place that is given after them; everything else about them is set by ``--set source.…``."""
+
 _OPTIONS = """\
   --set path=value  change one setting; may be repeated (--dry-run shows them)
   --from FILE       take the configuration from a saved YAML file, not a recipe
@@ -145,7 +151,11 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
     parser.add_argument("--from", metavar="FILE", dest="saved", help="configuration from a saved YAML file")
     parser.add_argument("--dry-run", action="store_true", help="print the resolved configuration and stop")
     if name == "ingest":
-        parser.add_argument("--source", metavar="SOURCE", help="emoji, or folder:PATH")
+        parser.add_argument(
+            "--source",
+            metavar="SOURCE",
+            help="emoji, or KIND:PLACE, such as folder:PATH; KIND is one of " + ", ".join(SOURCES_WITH_A_PLACE),
+        )
     if name == "serve":
         parser.add_argument("--host", help="address to listen on")
         parser.add_argument("--port", help="port to listen on")
@@ -177,11 +187,12 @@ def _configuration(name: str, job: Job, *, flags: argparse.Namespace, workspace:
 
 def _source(text: str) -> dict[str, str]:
     kind, separator, path = text.partition(":")
-    if kind == "folder" and path:
+    if kind in SOURCES_WITH_A_PLACE and path:
         return {"kind": kind, "path": path}
     if kind == "emoji" and not separator:
         return {"kind": kind}
-    raise _user_error(f"--source {text!r}; expected emoji or folder:PATH")
+    kinds = ", ".join(f"{each}:{place}" for each, place in SOURCES_WITH_A_PLACE.items())
+    raise _user_error(f"--source {text!r}; expected emoji, or one of {kinds}")
 
 
 def _from_recipe(name: str, recipe: str, workspace: "Workspace") -> "BaseModel":

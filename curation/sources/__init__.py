@@ -1,6 +1,6 @@
 """Where pictures come from: a closed set of sources behind one protocol.
 
-`rows` lists what there is, cheaply and on the driver; `read` fetches encoded pictures, in workers.
+`shards` and `rows` list what there is, in the driver and one shard at a time; `read` fetches encoded pictures, in workers.
 """
 
 from pathlib import Path
@@ -9,18 +9,48 @@ from typing import Annotated
 from pydantic import Field
 
 from curation.sources.emoji import EmojiConfig, EmojiSource
-from curation.sources.folder import FolderConfig, FolderSource
-from curation.sources.protocol import ReadFailure, Source
+from curation.sources.folder import FolderConfig, folder_source
+from curation.sources.huggingface import HuggingFaceConfig, HuggingFaceSource
+from curation.sources.lance_table import LanceTableConfig, LanceTableSource
+from curation.sources.parquet import ParquetConfig, ParquetSource
+from curation.sources.pdf import PdfConfig, PdfSource
+from curation.sources.protocol import BadShard, ReadFailure, Shard, Source, fingerprint, listed
+from curation.sources.s3 import S3Config, s3_source
+from curation.sources.url_list import UrlListConfig, UrlListSource
+from curation.sources.webdataset import WebDatasetConfig, WebDatasetSource
 
-__all__ = ["EmojiConfig", "FolderConfig", "ReadFailure", "Source", "SourceConfig", "build"]
+__all__ = [
+    "BadShard", "EmojiConfig", "FolderConfig", "HuggingFaceConfig", "LanceTableConfig", "ParquetConfig", "PdfConfig",
+    "ReadFailure", "S3Config", "Shard", "Source", "SourceConfig", "UrlListConfig", "WebDatasetConfig", "build", "fingerprint",
+    "listed",
+]  # fmt: skip
 
-SourceConfig = Annotated[EmojiConfig | FolderConfig, Field(discriminator="kind")]
+AnySource = (
+    EmojiConfig | FolderConfig | HuggingFaceConfig | LanceTableConfig | ParquetConfig | PdfConfig | S3Config | UrlListConfig
+    | WebDatasetConfig
+)  # fmt: skip
+
+SourceConfig = Annotated[AnySource, Field(discriminator="kind")]
 
 
-def build(config: EmojiConfig | FolderConfig, *, cache_dir: Path) -> Source:
-    """The source that a configuration describes; `cache_dir` is where it may keep what it renders or fetches."""
+def build(config: AnySource, *, cache_dir: Path) -> Source:
+    """The source that a configuration describes; `cache_dir` is where it may keep what it renders or parts."""
     match config:
         case EmojiConfig():
             return EmojiSource(config, cache_dir)
         case FolderConfig():
-            return FolderSource(config)
+            return folder_source(config)
+        case HuggingFaceConfig():
+            return HuggingFaceSource(config)
+        case LanceTableConfig():
+            return LanceTableSource(config)
+        case ParquetConfig():
+            return ParquetSource(config)
+        case PdfConfig():
+            return PdfSource(config)
+        case S3Config():
+            return s3_source(config)
+        case UrlListConfig():
+            return UrlListSource(config, cache_dir)
+        case WebDatasetConfig():
+            return WebDatasetSource(config)

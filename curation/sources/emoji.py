@@ -8,11 +8,10 @@ after the package versions and the size. Written beside and renamed, so that any
 picture was chosen over an archive because nothing then needs a lock.
 """
 
-import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
@@ -33,9 +32,10 @@ from curation.sources.emoji_names import (
     tone_of,
     without_tones,
 )
-from curation.sources.protocol import ReadFailure, SourceRow, table_of
+from curation.sources.protocol import ReadFailure, Shard, SourceRow, tables_of
 from curation.splits import split_of
 from infra.errors import UserError
+from infra.storage import digest_of
 
 Style = Literal["flat", "outlined"]
 
@@ -94,11 +94,18 @@ class EmojiSource:
         self._config = config
         self._cache = cache_dir / f"emoji-{config.render_px}px-{_render_digest(config.render_px)}"
 
-    def rows(self) -> pa.Table:
-        """One row a named picture, ordered by style and key."""
-        return table_of(
-            self._row(style, key) for style in self._config.styles for key in sorted(_files(style)) if self._is_wanted(key)
-        )
+    def shards(self) -> Iterator[Shard]:
+        """The styles."""
+        yield from (Shard(style, digest_of(f"{self._config.model_dump_json()}|{_packages()}")) for style in self._config.styles)
+
+    def rows(self, shard: str) -> Iterator[pa.Table]:
+        """One row a named picture of a style, ordered by key."""
+        style: Style = next(each for each in self._config.styles if each == shard)
+        yield from tables_of(self._row(style, key) for key in sorted(_files(style)) if self._is_wanted(key))
+
+    def shard_of(self, locator: str) -> str:
+        """The style."""
+        return locator.partition("/")[0]
 
     def read(self, locators: Sequence[str]) -> list[bytes | ReadFailure]:
         """PNG with alpha, `render_px` wide and high; rendered on first use."""
@@ -127,7 +134,7 @@ class EmojiSource:
         style, _, key = locator.partition("/")
         svg = _files(style).get(key) if style in ("flat", "outlined") else None
         if svg is None:
-            return ReadFailure(f"no drawing {locator!r} in the installed emoji packages")
+            return ReadFailure(f"no drawing {locator!r} in the installed emoji packages", "missing")
         try:
             png = _render(svg, self._config.render_px)
         except ValueError as error:  # resvg's only error
@@ -165,9 +172,12 @@ def _located(package: str, inside: str) -> Path:
 
 @cache
 def _render_digest(size_px: int) -> str:
+    return digest_of(f"{_packages()}|{size_px}")
+
+
+def _packages() -> str:
     packages = [art.package for art in _ART.values()] + ["resvg-py"]
-    stamp = "|".join(f"{package}=={version(package)}" for package in packages) + f"|{size_px}"
-    return hashlib.sha256(stamp.encode()).hexdigest()[:12]
+    return "|".join(f"{package}=={version(package)}" for package in packages)
 
 
 @cache

@@ -1,6 +1,6 @@
 """How servers want to be treated: how often they are asked, when to come back, and what their owners do not want.
 
-Limits hold within one worker. A URL list whose shards keep a host together makes them hold for the whole job.
+Limits hold within one worker: with n workers, a host that has many pictures may be asked n times as often.
 """
 
 import asyncio

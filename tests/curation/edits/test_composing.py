@@ -21,7 +21,7 @@ from curation.edits.composing import (
     pairs_of,
     plan,
 )
-from curation.sources import EmojiConfig, Source, build
+from curation.sources import EmojiConfig, Source, build, listed
 from curation.tables import CAPTION_LEVELS, IMAGES_SCHEMA, PAIRS_SCHEMA
 
 MANY = ComposeConfig(backgrounds_per_image=2, mirrors_per_image=1, pastes_per_image=1, seed=5, size_px=32)
@@ -34,7 +34,7 @@ def food(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 @pytest.fixture(scope="module")
 def images(food: Source) -> pa.Table:
-    return food.rows()
+    return listed(food)
 
 
 def only(images: pa.Table, **share: float) -> list[Composition]:

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from curation.edits.pairing import COLUMNS, find_pairs
-from curation.sources import EmojiConfig, build
+from curation.sources import EmojiConfig, build, listed
 from curation.tables import CAPTION_LEVELS, PAIRS_SCHEMA
 
 Row = dict[str, Any]
@@ -110,7 +110,7 @@ def test_a_missing_column_is_named() -> None:
 
 
 def test_the_corpus_yields_pairs_that_keep_the_contract(tmp_path: Path) -> None:
-    everything = build(EmojiConfig(), cache_dir=tmp_path).rows()
+    everything = listed(build(EmojiConfig(), cache_dir=tmp_path))
     wanted = {"person-role", "person", "heart", "tool", "food-prepared", "food-fruit"}
     rows = [row for row in everything.to_pylist() if row["subcategory"] in wanted and row["tone"] in ("", "light")]
     images = pa.Table.from_pylist(rows, schema=everything.schema)

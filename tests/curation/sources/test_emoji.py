@@ -7,14 +7,14 @@ import pyarrow as pa
 import pytest
 
 from curation.decode import decode
-from curation.sources import EmojiConfig, ReadFailure, build
+from curation.sources import EmojiConfig, ReadFailure, build, listed
 from curation.sources.protocol import ROWS_SCHEMA
 from infra.errors import UserError
 
 
 @pytest.fixture(scope="module")
 def rows(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    return build(EmojiConfig(), cache_dir=tmp_path_factory.mktemp("cache")).rows()
+    return listed(build(EmojiConfig(), cache_dir=tmp_path_factory.mktemp("cache")))
 
 
 def test_the_corpus_is_as_large_as_promised_and_every_row_is_complete(rows: pa.Table) -> None:
@@ -53,7 +53,7 @@ def test_rows_say_what_is_known_of_a_picture(rows: pa.Table) -> None:
 
 def test_categories_and_styles_narrow_the_rows(tmp_path: Path) -> None:
     config = EmojiConfig(categories=("Food & Drink",), styles=("outlined",))
-    narrowed = build(config, cache_dir=tmp_path).rows()
+    narrowed = listed(build(config, cache_dir=tmp_path))
     assert set(narrowed["category"].to_pylist()) == {"Food & Drink"}
     assert set(narrowed["style"].to_pylist()) == {"outlined"}
     with pytest.raises(UserError, match=r"no emoji category \['Food'\].*Food & Drink"):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from curation.sources import FolderConfig, ReadFailure, Source, build
+from curation.sources import FolderConfig, ReadFailure, Source, build, listed
 from infra.errors import UserError
 
 
@@ -21,7 +21,7 @@ def source_of(folder: Path, **settings: object) -> Source:
 def test_pictures_at_any_depth_become_rows_in_order(tmp_path: Path) -> None:
     for name in ("b.png", "a.jpg", "cats/tom.webp", ".hidden/x.png", "notes.md", "cats/.y.png"):
         picture(tmp_path / name) if name.endswith(("png", "jpg", "webp")) else (tmp_path / name).write_text("x")
-    rows = source_of(tmp_path, licence="CC0-1.0").rows().to_pylist()
+    rows = listed(source_of(tmp_path, licence="CC0-1.0")).to_pylist()
     assert [row["locator"] for row in rows] == ["a.jpg", "b.png", "cats/tom.webp"]
     assert [row["category"] for row in rows] == ["", "", "cats"]
     assert {row["licence"] for row in rows} == {"CC0-1.0"}
@@ -42,7 +42,7 @@ def test_captions_come_from_text_files_and_the_lines_file_wins(tmp_path: Path) -
         "concept": "tile",
     }
     (tmp_path / "captions.jsonl").write_text(json.dumps(line) + "\n\n", encoding="utf-8")
-    rows = {row["locator"]: row for row in source_of(tmp_path).rows().to_pylist()}
+    rows = {row["locator"]: row for row in listed(source_of(tmp_path)).to_pylist()}
     assert rows["one.png"]["text_en"] == "A red square."
     assert (rows["two.png"]["text_en"], rows["two.png"]["text_zh"]) == ("a crimson tile", "红砖")
     assert (rows["two.png"]["licence"], rows["two.png"]["attribution"]) == ("CC0-1.0", "Ann")
@@ -54,7 +54,7 @@ def test_pictures_with_the_same_caption_share_a_split(tmp_path: Path) -> None:
     for number in range(40):
         picture(tmp_path / f"{number}.png")
         (tmp_path / f"{number}.txt").write_text("Red square." if number % 2 else " red   square ")
-    rows = source_of(tmp_path, heldout_share=0.5).rows().to_pylist()
+    rows = listed(source_of(tmp_path, heldout_share=0.5)).to_pylist()
     assert len({row["split"] for row in rows}) == 1
     assert len({row["concept"] for row in rows}) == 1
 
@@ -71,12 +71,12 @@ def test_files_are_read_as_they_are_and_a_missing_one_is_a_failure(tmp_path: Pat
 
 def test_what_the_user_got_wrong_is_named(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"no folder at .*/nowhere"):
-        source_of(tmp_path / "nowhere").rows()
+        listed(source_of(tmp_path / "nowhere"))
     with pytest.raises(UserError, match="no pictures below"):
-        source_of(tmp_path).rows()
+        listed(source_of(tmp_path))
     picture(tmp_path / "a.png")
     with pytest.raises(UserError, match=r"no captions file at .*missing\.jsonl"):
-        source_of(tmp_path, captions_file="missing.jsonl").rows()
+        listed(source_of(tmp_path, captions_file="missing.jsonl"))
 
 
 @pytest.mark.parametrize(
@@ -92,11 +92,11 @@ def test_a_wrong_caption_line_is_named(tmp_path: Path, line: str, message: str) 
     picture(tmp_path / "a.png")
     (tmp_path / "captions.jsonl").write_text(line)
     with pytest.raises(UserError, match=message):
-        source_of(tmp_path).rows()
+        listed(source_of(tmp_path))
 
 
 def test_a_caption_in_another_encoding_is_named(tmp_path: Path) -> None:
     picture(tmp_path / "a.png")
     (tmp_path / "a.txt").write_bytes("Käse".encode("latin-1"))
     with pytest.raises(UserError, match=r"a\.txt as UTF-8"):
-        source_of(tmp_path).rows()
+        listed(source_of(tmp_path))
