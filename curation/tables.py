@@ -104,6 +104,7 @@ CAPTION_SCHEMA = pa.schema(
     [
         pa.field("captions_en", pa.list_(pa.string())),   # one per CAPTION_LEVELS
         pa.field("captions_zh", pa.list_(pa.string())),
+        pa.field("captions_refused", pa.list_(pa.string())),  # JSON of each text that is no caption, with its reasons
     ]
 )
 

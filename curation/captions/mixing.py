@@ -1,0 +1,98 @@
+"""Which caption of a picture is read: weights over sets, languages and levels, and a draw that only the caller's number decides.
+
+Short captions are what people type, long ones teach detail; mixing them is a decision of training, so it reads columns and is
+stored with the selection, and no caption is written for it.
+"""
+
+from collections.abc import Mapping
+from typing import Literal, NamedTuple
+
+from pydantic import BaseModel, Field
+
+from curation.captions.columns import STRUCTURED, caption_columns
+from curation.tables import CAPTION_LEVELS
+
+
+class LevelWeights(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """How often each level is read, relative to the others."""
+
+    short: float = Field(ge=0)
+    """A phrase."""
+    medium: float = Field(ge=0)
+    """A sentence."""
+    long: float = Field(ge=0)
+    """Several sentences."""
+
+
+class CaptionShare(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """One set in one language, and how often it is read."""
+
+    captions: str = STRUCTURED
+    """Name of the set, as `columns.caption_sets` lists them."""
+    language: Literal["en", "zh"]
+    """Language of the captions."""
+    weight: float = Field(gt=0)
+    """Relative to the other shares."""
+    levels: LevelWeights
+    """Within this share."""
+
+
+class CaptionMix(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """All captions that a picture may be told by."""
+
+    shares: tuple[CaptionShare, ...] = Field(min_length=1)
+    """At least one."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Columns to read."""
+        return tuple(dict.fromkeys(_column(share) for share in self.shares))
+
+
+class Weighted(NamedTuple):
+    """A caption and its probability."""
+
+    text: str
+    probability: float
+
+
+def mixed(row: Mapping[str, object], mix: CaptionMix) -> list[Weighted]:
+    """The captions of a row with their probabilities, which add up to 1; [] when none of them was written.
+
+    What is missing leaves its weight to the other levels of its share, then to the other shares. A text that several levels
+    have in common comes once, with their sum.
+    """
+    found: dict[str, float] = {}
+    for share in mix.shares:
+        texts = row[_column(share)]
+        weights = [getattr(share.levels, level) for level in CAPTION_LEVELS]
+        there = [
+            (text, weight)
+            for text, weight in zip(texts if isinstance(texts, list) else (), weights, strict=False)
+            if text and weight
+        ]
+        total = sum(weight for _, weight in there)
+        for text, weight in there:
+            found[text] = found.get(text, 0.0) + share.weight * weight / total
+    total = sum(found.values())
+    return [Weighted(text, weight / total) for text, weight in found.items()]
+
+
+def drawn(captions: list[Weighted], number: float) -> str:
+    """The caption at `number` in [0, 1) of the cumulated probabilities.
+
+    Args:
+        captions: at least one.
+        number: from a keyed draw, `curation.splits.unit_draw`, so that a sample's caption is the same on any worker.
+    """
+    cumulated = 0.0
+    for caption in captions:
+        cumulated += caption.probability
+        if number < cumulated:
+            return caption.text
+    return captions[-1].text
+
+
+def _column(share: CaptionShare) -> str:
+    columns = caption_columns(share.captions)
+    return columns.en if share.language == "en" else columns.zh

@@ -1,0 +1,44 @@
+import pytest
+from pydantic import ValidationError
+
+from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights, drawn, mixed
+
+LEVELS = LevelWeights(short=1, medium=1, long=2)
+ENGLISH = CaptionShare(language="en", weight=3, levels=LEVELS)
+MODEL = CaptionShare(captions="qwen_111111", language="zh", weight=1, levels=LevelWeights(short=0, medium=0, long=1))
+MIX = CaptionMix(shares=(ENGLISH, MODEL))
+ROW = {"captions_en": ["a", "b", "c"], "captions_qwen_111111_zh": ["甲", "乙", "丙"]}
+
+
+def test_weights_multiply_over_shares_and_levels() -> None:
+    assert {one.text: one.probability for one in mixed(ROW, MIX)} == pytest.approx(
+        {"a": 3 / 16, "b": 3 / 16, "c": 6 / 16, "丙": 1 / 4}
+    )
+    assert MIX.columns == ("captions_en", "captions_qwen_111111_zh")
+
+
+def test_what_is_missing_leaves_its_weight_to_the_rest() -> None:
+    refused = {**ROW, "captions_en": ["a", "b", ""]}
+    assert {one.text: one.probability for one in mixed(refused, MIX)} == pytest.approx({"a": 3 / 8, "b": 3 / 8, "丙": 1 / 4})
+    unwritten = {**ROW, "captions_qwen_111111_zh": None}
+    assert sum(one.probability for one in mixed(unwritten, MIX)) == pytest.approx(1)
+    assert mixed({"captions_en": ["", "", ""], "captions_qwen_111111_zh": None}, MIX) == []
+
+
+def test_a_text_of_two_levels_comes_once() -> None:
+    same = {**ROW, "captions_en": ["a", "a", "c"]}
+    assert [one.text for one in mixed(same, MIX)] == ["a", "c", "丙"]
+
+
+def test_the_draw_follows_the_probabilities() -> None:
+    captions = mixed(ROW, MIX)
+    texts = [drawn(captions, (index + 0.5) / 1600) for index in range(1600)]
+    assert {text: texts.count(text) for text in set(texts)} == {"a": 300, "b": 300, "c": 600, "丙": 400}
+    assert drawn(captions, 1 - 1e-17) == "丙"
+
+
+def test_a_mix_of_nothing_is_refused() -> None:
+    with pytest.raises(ValidationError):
+        CaptionMix(shares=())
+    with pytest.raises(ValidationError):
+        CaptionShare(language="en", weight=0, levels=LEVELS)
