@@ -22,8 +22,8 @@ VERSION = 1
 """Raised when the pixels of a view change; every signal measured on one depends on it."""
 
 MIN_SIDE_PX = 240
-"""What the decoder is asked for: it may shrink a JPEG while its shorter side stays this long. Half of 480 rather than 256, so that
-the sizes of screens and cameras, 480, 960 and 1920, can be shrunk by 2, 4 and 8."""
+"""What the decoder is asked for: it may shrink a JPEG while its shorter side stays this long. Half of 480 rather than 256, so
+that the sizes of screens and cameras, 480, 960 and 1920, can be shrunk by 2, 4 and 8."""
 
 VIEW_PIXELS = 240 * 240
 """What every picture with a shorter side of `MIN_SIDE_PX` has after decoding."""
