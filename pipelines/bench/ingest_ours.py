@@ -13,7 +13,6 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyarrow as pa
-import pyarrow.compute as pc
 from PIL import Image
 
 from curation.decode import Undecodable, decode_scaled
@@ -39,7 +38,7 @@ def ingest(listed: Path, result: Path) -> None:
     manners = FetchConfig(ports=(port,), allowed_networks=("127.0.0.0/8",), host_concurrency=16, host_interval_s=0)
     with TemporaryDirectory(dir=result.parent) as scratch:
         rows = stored(spread(partial(fetched_rows, manners), urls, size=BATCH_URLS), _SCHEMA, f"{scratch}/pictures.lance")
-    good = rows.filter(pc.is_null(rows["refusal"]))["id"].to_pylist()
+    good = rows.filter(rows["refusal"].is_null())["id"].to_pylist()
     result.write_text(json.dumps({"good": sorted(url.rpartition("/")[2] for url in good)}))
 
 

@@ -21,6 +21,8 @@ from typing import NamedTuple
 
 import psutil
 
+from infra.settings import CODE_ROOT
+
 LOOK_EVERY_S = 0.2
 _PR_SET_CHILD_SUBREAPER = 36
 _MEBI = 2**20
@@ -50,7 +52,7 @@ def spent_by(command: Sequence[str], *, log: Path) -> Spent:
         result = Path(folder, "spent.json")
         watcher = [sys.executable, "-m", "pipelines.bench.tree", str(result), "env", *settings, *command]
         with log.open("wb") as output:
-            subprocess.run(watcher, stdout=output, stderr=subprocess.STDOUT, check=True, cwd=Path(__file__).parents[2])
+            subprocess.run(watcher, stdout=output, stderr=subprocess.STDOUT, check=True, cwd=CODE_ROOT)
         said = log.read_text(errors="replace")[-2_000:]
         return Spent(**json.loads(result.read_text()), said=said)
 

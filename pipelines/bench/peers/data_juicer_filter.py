@@ -1,7 +1,6 @@
 """Data-Juicer: size, aspect and byte filters, then perceptual-hash deduplication. Run by its own Python: FOLDER RESULT [--fuse].
 
-Its image hashes come from imagededup, which imports torchvision; where torchvision's compiled operators do not fit the torch
-beside it, the two names that its import looks up are declared here. No operator of it is called.
+``--fuse`` turns ``op_fusion`` on.
 """
 
 import json
@@ -11,16 +10,13 @@ from pathlib import Path
 
 import torch
 
-_LIBRARY = torch.library.Library("torchvision", "FRAGMENT")
-for _operator in ("nms", "qnms"):
-    _LIBRARY.define(f"{_operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-from data_juicer.config import init_configs  # noqa: E402  after the declaration above
-from data_juicer.core import DefaultExecutor  # noqa: E402
-
 
 def main(folder: Path, result: Path, *, is_fused: bool) -> None:
     """Run the recipe of the leg with two processes."""
+    library = with_operators()
+    from data_juicer.config import init_configs  # after the declaration above
+    from data_juicer.core import DefaultExecutor
+
     scratch = Path(tempfile.mkdtemp(dir=result.parent))
     names = sorted(path.name for path in folder.iterdir())
     lines = [json.dumps({"text": "", "name": name, "images": [str(folder / name)]}) for name in names]
@@ -37,8 +33,21 @@ def main(folder: Path, result: Path, *, is_fused: bool) -> None:
     }  # fmt: skip
     (scratch / "recipe.json").write_text(json.dumps(recipe))
     DefaultExecutor(init_configs(args=["--config", str(scratch / "recipe.json")])).run()
+    del library
     kept = [json.loads(line)["name"] for line in (scratch / "out" / "out.jsonl").read_text().splitlines()]
     result.write_text(json.dumps({"kept": sorted(kept)}))
+
+
+def with_operators() -> torch.library.Library:
+    """Declarations, alive as long as the result is, of the two operators that the import of torchvision looks up.
+
+    Data-Juicer's image hashes come from imagededup, which imports torchvision; its compiled operators may not fit the torch
+    beside it. None of them is called.
+    """
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Our side of the curation benchmark: all of `curation.signals.pictures` into a Lance table, then duplicates and filters.
 
-A program of its own, so that it is measured like the peers: ``python -m pipelines.bench.curation_ours FOLDER RESULT``. One run
+A program of its own, so that it is measured like the peers: ``python -m pipelines.bench.curate_ours FOLDER RESULT``. One run
 does the work of Daft's, Data-Juicer's and cleanvision's legs together. Two worker processes; Ray is not part of it.
 
 n pictures · p pairs
@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from jaxtyping import Bool, Float32, Int64, UInt64
 
 from curation.signals.fingerprints import centred
@@ -53,8 +52,8 @@ def measure(folder: Path, result: Path) -> None:
     names = sorted(path.name for path in folder.iterdir())
     with TemporaryDirectory(dir=result.parent) as scratch:
         table = stored(spread(partial(measured_rows, folder), names, size=BATCH_FILES), _ROWS_SCHEMA, f"{scratch}/rows.lance")
-    good = table.filter(pc.is_null(table["refusal"]))
-    bad = table.filter(pc.is_valid(table["refusal"]))
+    good = table.filter(table["refusal"].is_null())
+    bad = table.filter(table["refusal"].is_valid())
     columns = _columns(good)
     ours, theirs = near_pairs(columns.hashes, columns.thumbnails)
     differs = columns.copies[ours] != columns.copies[theirs]

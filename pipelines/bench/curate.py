@@ -26,10 +26,10 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 from infra.errors import UserError
-from infra.settings import settings_from_environment
+from infra.settings import CODE_ROOT, settings_from_environment
 from pipelines.bench.corpus.plan import NUM_FILES, SEED
 from pipelines.bench.corpus.render import DIGEST, Truth, make_corpus
-from pipelines.bench.curation_score import Filters, Reported, score
+from pipelines.bench.curate_score import Filters, Reported, score
 from pipelines.bench.environments import PEERS_DIR, peer_python
 from pipelines.bench.result import Measured
 from pipelines.bench.tree import Spent, spent_by
@@ -67,7 +67,7 @@ class Input(NamedTuple):
         return len(self.truth.clean) if tool.reads == "whole files" else len(self.truth.files)
 
 
-OURS = Tool("ours", (sys.executable, "-m", "pipelines.bench.curation_ours"), "files")
+OURS = Tool("ours", (sys.executable, "-m", "pipelines.bench.curate_ours"), "files")
 INGEST = Tool("ours, ingest", (sys.executable, "-m", "pipelines.bench.ingest_ours"), "urls")
 _AGAINST = {"data-juicer": OURS, "img2dataset": INGEST, "daft": OURS, "cleanvision": OURS}
 """The program of ours that each peer is compared with."""
@@ -124,12 +124,11 @@ def _inputs(cache_dir: Path, num_files: int) -> Iterator[Input]:
 @contextmanager
 def _served(folder: Path) -> Iterator[str]:
     """A server of the folder on this machine, for as long as it is held; gives its address."""
-    command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(folder)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as server:
+    command = [sys.executable, "-m", "pipelines.bench.server", str(folder)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=CODE_ROOT) as server:
         assert server.stdout is not None, command
         try:
-            line = server.stdout.readline()  # "Serving HTTP on 127.0.0.1 port 40123 (http://127.0.0.1:40123/) ..."
-            yield line.partition("(")[2].partition("/)")[0]
+            yield server.stdout.readline().strip()
         finally:
             server.terminate()
 
