@@ -6,6 +6,8 @@ from functools import partial
 
 import pyarrow as pa
 
+from curation import commit
+
 NUM_WORKERS = 2
 COMMIT_ROWS = 512
 """Rows that are committed at once."""
@@ -14,10 +16,10 @@ COMMIT_ROWS = 512
 def spread(work: partial[pa.Table], values: Sequence[str], *, size: int) -> Iterator[pa.Table]:
     """The tables that `work` makes of runs of `size` values, as workers finish them.
 
-    The workers are forked, so this has to begin before anything that has threads is imported.
+    The workers are spawned: Lance, which the signals' package imports, does not survive a fork.
     """
     runs = [values[start : start + size] for start in range(0, len(values), size)]
-    with multiprocessing.get_context("fork").Pool(NUM_WORKERS) as pool:
+    with multiprocessing.get_context("spawn").Pool(NUM_WORKERS) as pool:
         yield from pool.imap_unordered(work, runs)
 
 
@@ -38,8 +40,6 @@ def stored(tables: Iterable[pa.Table], schema: pa.Schema, uri: str) -> pa.Table:
 
 
 def _commit(uri: str, schema: pa.Schema, tables: Sequence[pa.Table], *, is_there: bool) -> None:
-    from curation import commit  # Lance has threads: only after the workers were forked
-
     if not is_there:
         commit.create(uri, schema)
     commit.append_table(uri, pa.concat_tables(tables))
