@@ -4,9 +4,9 @@ Rows whose bytes are not a picture that we read get a refusal and nulls; nothing
 in the module of its signal; here they are only taken together, since the decode is nearly all of the cost.
 
 CPU time a file on a generated corpus (`pipelines.bench.corpus`, seed 2, 640 files; AMD EPYC whose two cores were shared by some
-thirty processes): 4.9 ms, of which 3.4 ms decode, the floor; 1.5 ms measure and build columns. PNG (29 ms a file) and WebP (15 ms)
-are 8 % of the files and nearly half of the decoding; a JPEG takes 1.9 ms. OpenCV was tried for grey and shrinking: it saves
-0.15 ms, which is not worth a second picture library.
+thirty processes): 4.9 ms, of which 3.4 ms decode, the floor; 1.5 ms measure and build columns. PNG (29 ms a file) and WebP
+(15 ms) are 8 % of the files and nearly half of the decoding; a JPEG takes 1.9 ms. OpenCV was tried for grey and shrinking: it
+saves 0.15 ms, which is not worth a second picture library.
 
 b batch
 """
