@@ -15,8 +15,12 @@ BENCHES: dict[str, str] = {
     "packing": "training step on packed samples, against samples padded to the longest",
     "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
     "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
+    "curation": "files to decisions, beside Data-Juicer, img2dataset, cleanvision and Daft (installs them; an hour or so)",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",
 }
+
+_MODULES = {"curation": "curate"}
+"""Modules that are not named like their benchmark: a file must not be named like a package of ours."""
 
 
 def command(arguments: Sequence[str], settings: Settings) -> int:  # noqa: ARG001  commands are called alike
@@ -46,7 +50,8 @@ def command(arguments: Sequence[str], settings: Settings) -> int:  # noqa: ARG00
 def table_lines(result: BenchResult) -> list[str]:
     """The result as a table."""
     rows = [("", *result.ours), ("ours", *(f"{value:.4g}" for value in result.ours.values()))]
-    rows += [(peer, *(f"{values[name]:.4g}" for name in result.ours)) for peer, values in result.peers.items()]
+    for peer, values in result.peers.items():
+        rows.append((peer, *(f"{values[name]:.4g}" if name in values else "-" for name in result.ours)))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = [f"{result.bench}: {BENCHES[result.bench]}", f"  {result.date} · {result.hardware}"]
     lines += ["  " + "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True)) for row in rows]
@@ -55,7 +60,7 @@ def table_lines(result: BenchResult) -> list[str]:
 
 
 def _run(name: str, *, is_quick: bool) -> BenchResult:
-    run: Callable[..., Measured] = import_module(f"pipelines.bench.{name}").run
+    run: Callable[..., Measured] = import_module(f"pipelines.bench.{_MODULES.get(name, name)}").run
     measured = run(is_quick=is_quick)
     return BenchResult(
         bench=name, date=datetime.datetime.now(tz=datetime.UTC).date().isoformat(), hardware=hardware(),

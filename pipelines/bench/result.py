@@ -17,11 +17,13 @@ class BenchResult(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     ours: dict[str, float]
     """Quantities of our way."""
     peers: dict[str, dict[str, float]]
-    """The same quantities of every other way."""
+    """The same quantities of every other way, as far as they are known."""
     ratios: dict[str, float]
     """Above 1: ours is better."""
     checks: dict[str, bool]
     """What must hold for the comparison to be fair, for example that both give the same result."""
+    rows: tuple[dict[str, float | str], ...] = ()
+    """Every single run behind the figures, where they are medians over runs."""
 
 
 class Measured(BaseModel, frozen=True, extra="forbid"):
@@ -31,6 +33,7 @@ class Measured(BaseModel, frozen=True, extra="forbid"):
     peers: dict[str, dict[str, float]]
     ratios: dict[str, float]
     checks: dict[str, bool]
+    rows: tuple[dict[str, float | str], ...] = ()
 
 
 def median_seconds(ways: Mapping[str, Callable[[], object]], *, repetitions: int) -> dict[str, float]:

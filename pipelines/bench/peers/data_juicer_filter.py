@@ -1,0 +1,54 @@
+"""Data-Juicer: size, aspect and byte filters, then perceptual-hash deduplication. Run by its own Python: FOLDER RESULT [--fuse].
+
+``--fuse`` turns ``op_fusion`` on.
+"""
+
+import json
+import sys
+import tempfile
+from pathlib import Path
+
+import torch
+
+
+def main(folder: Path, result: Path, *, is_fused: bool) -> None:
+    """Run the recipe of the leg with two processes."""
+    library = with_operators()
+    from data_juicer.config import init_configs  # after the declaration above
+    from data_juicer.core import DefaultExecutor
+
+    scratch = Path(tempfile.mkdtemp(dir=result.parent))
+    names = sorted(path.name for path in folder.iterdir())
+    lines = [json.dumps({"text": "", "name": name, "images": [str(folder / name)]}) for name in names]
+    (scratch / "in.jsonl").write_text("\n".join(lines) + "\n")
+    recipe = {
+        "project_name": "leg", "dataset_path": str(scratch / "in.jsonl"), "export_path": str(scratch / "out" / "out.jsonl"),
+        "np": 2, "op_fusion": is_fused, "use_cache": False, "open_tracer": False,
+        "process": [
+            {"image_size_filter": {"min_size": "5kb"}},
+            {"image_shape_filter": {"min_width": 256, "min_height": 256}},
+            {"image_aspect_ratio_filter": {"min_ratio": 0.25, "max_ratio": 4.0}},
+            {"image_deduplicator": {"method": "phash"}},
+        ],
+    }  # fmt: skip
+    (scratch / "recipe.json").write_text(json.dumps(recipe))
+    DefaultExecutor(init_configs(args=["--config", str(scratch / "recipe.json")])).run()
+    del library
+    kept = [json.loads(line)["name"] for line in (scratch / "out" / "out.jsonl").read_text().splitlines()]
+    result.write_text(json.dumps({"kept": sorted(kept)}))
+
+
+def with_operators() -> torch.library.Library:
+    """Declarations, alive as long as the result is, of the two operators that the import of torchvision looks up.
+
+    Data-Juicer's image hashes come from imagededup, which imports torchvision; its compiled operators may not fit the torch
+    beside it. None of them is called.
+    """
+    library = torch.library.Library("torchvision", "FRAGMENT")
+    for operator in ("nms", "qnms"):
+        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return library
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), is_fused="--fuse" in sys.argv)
