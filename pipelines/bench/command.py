@@ -15,6 +15,8 @@ BENCHES: dict[str, str] = {
     "packing": "training step on packed samples, against samples padded to the longest",
     "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",
+    "sweep": "a hundred recipes for deciding over a million rows, against decoding again",
+    "dedup": "growth of time and memory with the number of hashes and features",
 }
 
 
