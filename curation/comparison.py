@@ -14,6 +14,7 @@ import pyarrow as pa
 from jaxtyping import Float64, Int64, UInt8, UInt64
 
 from curation import funnel
+from curation.dedup.rule import DedupConfig
 from curation.evidence import Evidence
 from curation.verdict import Decision, DecisionConfig, digest
 
@@ -33,7 +34,7 @@ class Summary(NamedTuple):
     effective_leaves: float
     """exp of the entropy of the kept rows' leaves: as many equally filled ones would be as diverse."""
     effective_clusters: float
-    """exp of the entropy of the kept rows' near clusters; the number of kept rows when none resembles another."""
+    """exp of the entropy of the kept rows' near clusters by a common yardstick; as many as rows when none resembles another."""
     kept_bits: UInt8[np.ndarray, "_"]
     """Whether each row is kept, eight rows a byte."""
 
@@ -49,8 +50,12 @@ class Difference(NamedTuple):
     left_ids: tuple[str, ...]
 
 
-def summarised(evidence: Evidence, config: DecisionConfig, decision: Decision) -> Summary:
-    """The decision in short."""
+def summarised(evidence: Evidence, config: DecisionConfig, decision: Decision, *, yardstick: DedupConfig | None) -> Summary:
+    """The decision in short.
+
+    Args:
+        yardstick: what counts as resembling when diversity is measured, the same for all that are compared.
+    """
     codes, names = evidence.leaves(config.leaf)
     kept = decision.is_kept
     by_leaf = np.bincount(codes[kept & (codes >= 0)], minlength=len(names))
@@ -58,7 +63,7 @@ def summarised(evidence: Evidence, config: DecisionConfig, decision: Decision) -
     (*_, total) = table.drop_columns(["category"]).to_pylist()
     return Summary(
         digest(evidence.ids, decision), total, dict(zip(names, by_leaf.tolist(), strict=True)), effective_number(by_leaf),
-        effective_number(np.bincount(evidence.cluster_codes(config.dedup)[kept])), np.packbits(kept),
+        effective_number(np.bincount(evidence.cluster_codes(yardstick)[kept])), np.packbits(kept),
     )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field
 
 from curation import commit
 from curation.comparison import Difference, Summary, difference, overlaps, summarised
+from curation.dedup.rule import DedupConfig
 from curation.evidence import Evidence
 from curation.judging import FeatureColumn
 from curation.tables import TableRef, open_table, pin
@@ -100,11 +101,18 @@ def variants_of(rules: DecisionConfig, grid: tuple[GridAxis, ...]) -> list[Varia
 
 def swept(evidence: Evidence, variants: list[Variant], *, on_done: Callable[[], None]) -> Iterator[Swept]:
     """Decide by one variant after the other; what they share is found out by the first that needs it."""
+    dedups = [variant.rules.dedup for variant in variants if variant.rules.dedup is not None]
+    yardstick = max(dedups, key=_looseness, default=None)
     for variant in variants:
         began = time.perf_counter()
-        summary = summarised(evidence, variant.rules, decide(evidence, variant.rules))
+        summary = summarised(evidence, variant.rules, decide(evidence, variant.rules), yardstick=yardstick)
         yield Swept(variant, summary, time.perf_counter() - began)
         on_done()
+
+
+def _looseness(config: DedupConfig) -> tuple[int, float]:
+    """Greater for settings under which more rows count as one."""
+    return (-1, 0.0) if config.near is None else (config.near.bits, -config.near.cosine)
 
 
 def _sweep(config: SweepConfig, session: Session, run: Run) -> Work:

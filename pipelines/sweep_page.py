@@ -13,9 +13,10 @@ from eval.charts import number
 from eval.markup import Markup, joined, tag
 from eval.page_tables import duration
 
-_MOST_LEAVES = 40
+_MOST_LEAVES = 30
 _CELL_PX = 22
 _STYLE = """
+td.leaf { white-space: nowrap; }
 td.heat { text-align: center; padding: 5px 8px; font-size: 12.5px; }
 td.heat { background: color-mix(in srgb, var(--accent) var(--share), transparent); }
 .ids { font-size: 12px; color: var(--soft); white-space: normal; max-width: 340px; overflow-wrap: anywhere; }
@@ -100,7 +101,7 @@ def _variants(variants: Sequence[Compared]) -> Markup:
         )  # fmt: skip
     about = (
         "Leaves and clusters are effective numbers: the exponential of the entropy of the kept rows, so that many as were filled "
-        "equally would be as diverse. Clusters group near-duplicates. The first variant is shaded."
+        "equally would be as diverse. Clusters are those of the loosest setting of duplicates. The first variant is shaded."
     )
     return joined([tag("p", about), _table(heads, rows)])
 
@@ -110,14 +111,14 @@ def _leaves(variants: Sequence[Compared]) -> Markup:
     shown = variants[:: max(1, -(-len(variants) // 24))]
     leaves = variants[0].summary.kept_by_leaf
     kept = {leaf: [one.summary.kept_by_leaf.get(leaf, 0) for one in shown] for leaf in leaves}
-    ordered = sorted(kept, key=lambda leaf: (-(max(kept[leaf]) - min(kept[leaf])) / max(*kept[leaf], 1), leaf))[:_MOST_LEAVES]
+    ordered = sorted(kept, key=lambda leaf: (min(kept[leaf]) - max(kept[leaf]), leaf))[:_MOST_LEAVES]
     rows = []
     for leaf in ordered:
         most = max(*kept[leaf], 1)
         cells = (
             tag("td", f"{count:,}", class_="heat", style=f"--share:{60 * count / most:.0f}%") for count in kept[leaf]
         )
-        rows.append(tag("tr", tag("td", leaf or "(none)"), *cells))
+        rows.append(tag("tr", tag("td", leaf or "(none)", class_="leaf"), *cells))
     counted = f"{len(ordered):,} of {len(leaves):,} leaves, those that change most first"
     left_out = "" if len(shown) == len(variants) else f"; {len(shown)} of {len(variants)} variants, evenly spaced"
     return joined([tag("p", f"Rows kept: {counted}{left_out}."), _table(["leaf", *(f"#{one.number}" for one in shown)], rows)])
@@ -163,5 +164,5 @@ def _ids(ids: Sequence[str]) -> Markup:
 
 
 def _table(heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
-    headings = tag("tr", *(tag("th", head) for head in heads))
+    headings = tag("tr", *(tag("th", head, class_="left" if head == "for example" else "") for head in heads))
     return tag("div", tag("table", tag("thead", headings), tag("tbody", *rows)), class_="card scroll")

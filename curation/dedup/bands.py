@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
-from jaxtyping import Int64, UInt64
+from jaxtyping import Bool, Int64, UInt64
 
 HASH_BITS = 64
 BLOCK_ROWS = 1 << 14
@@ -78,6 +78,19 @@ def pairs_sharing(values: UInt64[np.ndarray, "n"], number: int, max_bits: int) -
     masks = tuple(band.mask for band in bands_for(max_bits))
     for ours, theirs in _agreeing(values, masks, number, max_bits):
         yield Pairs(np.minimum(ours, theirs), np.maximum(ours, theirs))
+
+
+def repeated(
+    hashes: UInt64[np.ndarray, "n"], *, budget_bytes: int = 1 << 30, scratch: Path | None = None
+) -> tuple[Bool[np.ndarray, "n"], Bool[np.ndarray, "n"]]:
+    """Whether another position has the same hash, and whether the position is the first with its hash."""
+    has_company, is_first = np.zeros(len(hashes), bool), np.ones(len(hashes), bool)
+    for positions, values in _partitions(hashes, Band(0, HASH_BITS), budget_bytes, scratch):
+        order = np.argsort(values, kind="stable")
+        is_equal = values[order][1:] == values[order][:-1]
+        has_company[positions[order[1:][is_equal]]] = has_company[positions[order[:-1][is_equal]]] = True
+        is_first[positions[order[1:][is_equal]]] = False
+    return has_company, is_first
 
 
 def _partitions(

@@ -9,6 +9,9 @@ n rows
 # pyarrow.compute makes its functions at import, where the checker cannot see them.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -51,36 +54,63 @@ CELLS = CellConfig(cosine=0.97, bits=20, rows=1024, probes=2, seed=0)
 """The working point of features, for tables that come with some."""
 
 
+class SyntheticShard(NamedTuple):
+    """Rows `first` to `last` - 1, as `curation.shards.Shard`."""
+
+    first: int
+    last: int
+
+    @property
+    def num_rows(self) -> int:
+        """Rows of the shard."""
+        return self.last - self.first
+
+    def rows(self, columns: Sequence[str]) -> pa.Table:
+        """These columns."""
+        return columns_of(self.first, self.last, columns)
+
+    def features(self, rows: np.ndarray) -> np.ndarray:
+        """Features of some rows."""
+        return _features(rows.astype(np.uint64) + np.uint64(self.first))
+
+
 def columns(first: int, last: int) -> pa.Table:
     """Rows `first` to `last` - 1."""
+    return columns_of(first, last, None)
+
+
+def columns_of(first: int, last: int, names: Sequence[str] | None) -> pa.Table:
+    """The same rows with these columns, all when None; only what is asked for is made."""
     numbers = np.arange(first, last, dtype=np.uint64)
     origins, kinds = _origins(numbers)
-    turned = np.where(kinds == 2, _turned(numbers, 2), np.where(kinds == 3, _turned(numbers, 12), np.uint64(0)))
-    files = np.where(kinds > 1, numbers + np.uint64(1 << 62), origins)
     is_broken = _units(numbers, 11) < 0.005
-    measured = {
-        "width_px": (256 * 2 ** (3 * _units(numbers, 1)) - 20).astype(np.int32),
-        "height_px": (256 * 2 ** (3 * _units(numbers, 2)) - 20).astype(np.int32),
-        "sharpness": (400 * _units(origins, 3) ** 2).astype(np.float32),
-        "aesthetic": (10 * _units(numbers, 4) ** 0.5).astype(np.float32),
-        "perceptual_hash": _values(origins, 5) ^ turned,
+    makers: dict[str, Callable[[], pa.Array]] = {
+        "id": lambda: pc.binary_join_element_wise("synthetic", pa.array(numbers).cast(pa.string()), "/"),
+        "category": lambda: _named("leaf", _zipf(_units(origins, 6), NUM_LEAVES), 3),
+        "style": lambda: _named("style", (4 * _units(origins, 7)).astype(np.int64), 1),
+        "text_en": lambda: _texts(origins),
+        "exact_hash": lambda: pa.array(_values(_files(numbers, origins, kinds), 8), mask=is_broken).cast(pa.string()),
+        "hashes_error": lambda: pa.array(np.where(is_broken, "unreadable: cut short", ""), mask=~is_broken),
+        "width_px": lambda: pa.array(_sides_px(numbers, 1), mask=is_broken),
+        "height_px": lambda: pa.array(_sides_px(numbers, 2), mask=is_broken),
+        "sharpness": lambda: pa.array((400 * _units(origins, 3) ** 2).astype(np.float32), mask=is_broken),
+        "aesthetic": lambda: pa.array((10 * _units(numbers, 4) ** 0.5).astype(np.float32), mask=is_broken),
+        "perceptual_hash": lambda: pa.array(_values(origins, 5) ^ _bits_turned(numbers, kinds), mask=is_broken),
     }
-    return pa.table(
-        {
-            "id": pc.binary_join_element_wise("synthetic", pa.array(numbers).cast(pa.string()), "/"),
-            "category": _named("leaf", _zipf(_units(origins, 6), NUM_LEAVES), 3),
-            "style": _named("style", (4 * _units(origins, 7)).astype(np.int64), 1),
-            "text_en": _texts(origins),
-            "exact_hash": pa.array(_values(files, 8), mask=is_broken).cast(pa.string()),
-            "hashes_error": pa.array(np.where(is_broken, "unreadable: cut short", ""), mask=~is_broken),
-            **{name: pa.array(values, mask=is_broken) for name, values in measured.items()},
-        }
-    )
+    return pa.table({name: makers[name]() for name in (makers if names is None else names)})
 
 
 def features(first: int, last: int) -> np.ndarray:
     """Features of the same rows, fp16: rows of one leaf lie about the leaf's centre, repeated rows beside their originals."""
-    numbers = np.arange(first, last, dtype=np.uint64)
+    return _features(np.arange(first, last, dtype=np.uint64))
+
+
+def origins(first: int, last: int) -> np.ndarray:
+    """The number of the row that each row repeats, its own for an original."""
+    return _origins(np.arange(first, last, dtype=np.uint64))[0].astype(np.int64)
+
+
+def _features(numbers: np.ndarray) -> np.ndarray:
     origins, kinds = _origins(numbers)
     leaves = _zipf(_units(origins, 6), NUM_LEAVES).astype(np.uint64)
     axes = np.arange(WIDTH, dtype=np.uint64)
@@ -91,9 +121,17 @@ def features(first: int, last: int) -> np.ndarray:
     return (centre + 0.7 * own + np.where(kinds > 1, 0.06, 0.0)[:, None] * noise).astype(np.float16)
 
 
-def origins(first: int, last: int) -> np.ndarray:
-    """The number of the row that each row repeats, its own for an original."""
-    return _origins(np.arange(first, last, dtype=np.uint64))[0].astype(np.int64)
+def _files(numbers: np.ndarray, origins: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    """A number for the file of each row; only copies of the first kind share theirs."""
+    return np.where(kinds > 1, numbers + np.uint64(1 << 62), origins)
+
+
+def _sides_px(numbers: np.ndarray, salt: int) -> np.ndarray:
+    return (256 * 2 ** (3 * _units(numbers, salt)) - 20).astype(np.int32)
+
+
+def _bits_turned(numbers: np.ndarray, kinds: np.ndarray) -> np.ndarray:
+    return np.where(kinds == 2, _turned(numbers, 2), np.where(kinds == 3, _turned(numbers, 12), np.uint64(0)))
 
 
 def _origins(numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
