@@ -1,91 +1,114 @@
-"""Verdicts for a table: reads measured columns, asks `curation.verdict`, commits what changed."""
+"""Standing verdicts of a table: reads measured columns, decides by the recipe, commits what changed."""
+
+# pyarrow.compute makes its functions at import, where the checker cannot see them.
+# pyright: reportAttributeAccessIssue=false
 
 import logging
-from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, Int64
+import pyarrow.compute as pc
+from jaxtyping import Bool, Float32, Int64
 from lance import LanceDataset
 
 from curation import commit, funnel
+from curation.evidence import Evidence
 from curation.signals import SIGNALS
-from curation.tables import QUARANTINING, VERDICT_SCHEMA, TableRef, open_table, pin
-from curation.verdict import JUDGED_COLUMNS, Judgement, LimitsConfig, judge
+from curation.tables import FEATURE_DIM, REASONS, VERDICT_SCHEMA, TableRef, open_table, pin
+from curation.verdict import QUARANTINED, VERDICTS, Decision, DecisionConfig, columns_of, decide, reasons_of
+from infra.errors import UserError
 
 logger = logging.getLogger(__name__)
+
+_MEASURED = " AND ".join(f"{one.version_column} IS NOT NULL" for one in SIGNALS)
 
 MAX_NAMED = 5
 """How many quarantined rows are named in the log."""
 
 
-def judge_table(ref: TableRef, limits: LimitsConfig, *, only: frozenset[str] | None = None) -> tuple[TableRef, pa.Table]:
+def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | None = None) -> tuple[TableRef, pa.Table]:
     """Set the verdicts of the measured rows of the referenced version; gives the newest version and the funnel.
 
     Args:
         ref: names the rows; duplicates are sought among all of them.
+        rules: may give the reasons in `tables.REASONS`.
         only: ids whose verdict may change and which the funnel counts; None for all.
+
+    Raises:
+        UserError: the rules give another reason.
     """
+    unknown = [reason for reason in reasons_of(rules) if reason not in REASONS]
+    if unknown:
+        raise UserError(f"reason {unknown[0]!r} is not one of a standing verdict; expected one of {', '.join(REASONS)}")
     newest = commit.add_columns(pin(TableRef(uri=ref.uri)), VERDICT_SCHEMA)
-    rows = commit.rows_of(ref, [*JUDGED_COLUMNS, "category", *_ERRORS], where=_MEASURED)
-    features = _FeatureColumn(open_table(newest), rows["_rowid"])
-    judgements = judge(_with_verdicts(rows, _set_aside(rows)), limits, features_at=features)
-    is_ours = np.array([only is None or row_id in only for row_id in rows["id"].to_pylist()], dtype=bool)
-    judged = _with_verdicts(rows, judgements)
-    _warn_of_quarantined(judged)
-    before = rows.select(["verdict", "verdict_reasons"]).to_pylist()
-    changed = is_ours & np.array([_differs(*each) for each in zip(before, judgements, strict=True)], dtype=bool)
+    columns = dict.fromkeys([*columns_of(rules), "category", *VERDICT_SCHEMA.names])
+    rows = commit.rows_of(ref, list(columns), where=_MEASURED)
+    decision = decide(Evidence(rows, features=FeatureColumn(open_table(newest), rows["_rowid"])), rules)
+    _warn_of_quarantined(rows, decision)
+    is_ours = _is_among(rows["id"], only)
+    judged = _with_verdicts(rows, decision)
+    changed = is_ours & _differs(rows, judged)
     values = judged.filter(pa.array(changed)).select(["_rowid", "_rowaddr", "verdict", "verdict_reasons"])
-    return commit.set_columns(newest, values), funnel.count(judged.filter(pa.array(is_ours)))
+    ours = Decision(decision.verdict[is_ours], decision.reasons[is_ours], decision.weight[is_ours], decision.names)
+    counts = funnel.with_all_reasons(funnel.count(rows["category"].filter(pa.array(is_ours)), ours))
+    return commit.set_columns(newest, values), counts
 
 
-class _FeatureColumn:
-    """Looks up image features by the number of the row among those judged."""
+class FeatureColumn:
+    """Looks up image features by the number of the row among those given; zeros for a row without."""
 
     def __init__(self, dataset: LanceDataset, row_ids: pa.ChunkedArray) -> None:
         self._dataset = dataset
         self._row_ids = row_ids.to_numpy()
 
     def __call__(self, rows: Int64[np.ndarray, "b"]) -> Float32[np.ndarray, "b d"]:
+        """The features of the rows with these numbers."""
         wanted = self._row_ids[rows]
-        where = f"_rowid IN ({','.join(map(str, wanted.tolist()))})"
+        vectors = np.zeros((len(rows), FEATURE_DIM), np.float32)
+        if not len(rows):
+            return vectors
+        where = f"image_features IS NOT NULL AND _rowid IN ({','.join(map(str, np.unique(wanted).tolist()))})"
         found = self._dataset.scanner(columns=["image_features"], filter=where, with_row_id=True).to_table()
-        place = {row_id: index for index, row_id in enumerate(found["_rowid"].to_pylist())}
-        vectors = found["image_features"].combine_chunks().flatten().to_numpy().reshape(found.num_rows, -1)
-        return vectors[[place[row_id] for row_id in wanted.tolist()]]
+        known = found["_rowid"].to_numpy()
+        order = np.argsort(known)
+        places = np.searchsorted(known[order], wanted)
+        is_known = np.append(known[order], np.uint64(2**64 - 1))[places] == wanted
+        flat = found["image_features"].combine_chunks().flatten().to_numpy()
+        vectors[is_known] = flat.reshape(-1, FEATURE_DIM)[order[places[is_known]]]
+        return vectors
 
 
-_ERRORS = tuple(one.error_column for one in SIGNALS)
-_MEASURED = " AND ".join(f"{one.version_column} IS NOT NULL" for one in SIGNALS)
-
-
-def _set_aside(rows: pa.Table) -> list[Judgement | None]:
-    """Rows that a signal could not be computed for, by the first words of what it said; None for the others."""
-    found: list[Judgement | None] = []
-    for row in rows.select(list(_ERRORS)).to_pylist():
-        named = {error.partition(":")[0] for error in row.values() if error is not None}
-        reasons = tuple(reason for reason in QUARANTINING if reason in named)
-        found.append(Judgement("quarantined", reasons) if reasons else None)
-    return found
-
-
-def _with_verdicts(rows: pa.Table, judgements: Sequence[Judgement | None]) -> pa.Table:
-    columns = {
-        "verdict": [None if one is None else one.verdict for one in judgements],
-        "verdict_reasons": [None if one is None else list(one.reasons) for one in judgements],
-    }
+def _with_verdicts(rows: pa.Table, decision: Decision) -> pa.Table:
+    columns = {"verdict": pa.array(np.array(VERDICTS)[decision.verdict]), "verdict_reasons": _reason_lists(decision)}
     for name, values in columns.items():
         field = VERDICT_SCHEMA.field(name)
-        rows = rows.set_column(rows.schema.get_field_index(name), field, pa.array(values, field.type))
+        rows = rows.set_column(rows.schema.get_field_index(name), field, values.cast(field.type))
     return rows
 
 
-def _differs(row: dict, judgement: Judgement) -> bool:
-    return row["verdict"] != judgement.verdict or row["verdict_reasons"] != list(judgement.reasons)
+def _reason_lists(decision: Decision) -> pa.ListArray:
+    """All reasons of every row, in the order in which they are applied."""
+    bits = np.arange(len(decision.names), dtype=np.uint64)
+    rows, places = np.nonzero((decision.reasons[:, None] >> bits) & np.uint64(1))
+    offsets = np.append(0, np.cumsum(np.bincount(rows, minlength=len(decision.reasons))))
+    names = pa.array(decision.names, pa.string()).take(pa.array(places))
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), names)
 
 
-def _warn_of_quarantined(judged: pa.Table) -> None:
-    rows = judged.select(["id", "verdict"]).to_pylist()
-    bad = [row["id"] for row in rows if row["verdict"] == "quarantined"]
-    if bad:
-        logger.warning("quarantined", extra={"num_rows": len(bad), "for_example": bad[:MAX_NAMED]})
+def _differs(before: pa.Table, after: pa.Table) -> Bool[np.ndarray, "n"]:
+    texts = [(rows["verdict"], pc.binary_join(rows["verdict_reasons"], " ")) for rows in (before, after)]
+    is_equal = [pc.fill_null(pc.equal(ours, theirs), False).to_numpy() for ours, theirs in zip(*texts, strict=True)]
+    return ~np.logical_and(*is_equal)
+
+
+def _is_among(ids: pa.ChunkedArray, only: frozenset[str] | None) -> Bool[np.ndarray, "n"]:
+    if only is None:
+        return np.ones(len(ids), bool)
+    return pc.is_in(ids, pa.array(sorted(only), pa.string())).to_numpy()
+
+
+def _warn_of_quarantined(rows: pa.Table, decision: Decision) -> None:
+    bad = np.flatnonzero(decision.verdict == QUARANTINED)
+    if len(bad):
+        examples = rows["id"].take(pa.array(bad[:MAX_NAMED])).to_pylist()
+        logger.warning("quarantined", extra={"num_rows": len(bad), "for_example": examples})

@@ -33,17 +33,18 @@ QUARANTINING: tuple[str, ...] = (
     "too_large",           # more pixels than the decoder accepts
     "failed",              # a signal raised
     "crashed",             # a signal took its worker with it, or too long
+    "unmeasured",          # a value that the rules ask for is missing
 )
-"""Reasons for which a row is set aside rather than judged, as they begin the error columns of signals."""
+"""Reasons for which a row is set aside rather than judged; all but the last begin the error columns of signals."""
 
 REASONS: tuple[str, ...] = (
     *QUARANTINING,
     "too_small",
     "blank",               # alpha covers nothing
     "blurred",
+    "no_text",
     "duplicate_exact",
     "duplicate_near",
-    "no_text",
 )
 """Closed list of verdict reasons, in the order in which they are applied."""
 
@@ -225,5 +226,5 @@ def _dataset(uri: str, version: int | None) -> lance.LanceDataset:
 
 
 def stamped(schema: pa.Schema) -> pa.Schema:
-    """The schema with its format version in the metadata, as every new table must be written."""
-    return schema.with_metadata({"seedbed.schema_version": str(SCHEMA_VERSION)})
+    """The schema with its format version added to the metadata, as every new table must be written."""
+    return schema.with_metadata({**(schema.metadata or {}), "seedbed.schema_version": str(SCHEMA_VERSION)})

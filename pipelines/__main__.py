@@ -39,6 +39,7 @@ JOBS: dict[str, Job] = {
     "caption": Job("pipelines.caption", "three levels of captions, English and Chinese"),
     "pairs": Job("pipelines.pairs", "edit and composition pairs, with the pictures they need"),
     "select": Job("pipelines.select", "choose the rows that a training run may see"),
+    "sweep": Job("pipelines.sweep", "compare many ways to decide, on one page"),
     "fit": Job("pipelines.fit", "train; RECIPE: autoencoder, contrastive or generator"),
     "encode": Job("pipelines.encode", "latents of the selected pictures, as a column"),
     "evaluate": Job("pipelines.evaluate", "score generated pictures against real ones and noise"),
@@ -156,6 +157,8 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
             metavar="SOURCE",
             help="emoji, or KIND:PLACE, such as folder:PATH; KIND is one of " + ", ".join(SOURCES_WITH_A_PLACE),
         )
+    if name == "sweep":
+        parser.add_argument("--grid", action="append", default=[], metavar="path=v1,v2", help="vary a setting of the rules")
     if name == "serve":
         parser.add_argument("--host", help="address to listen on")
         parser.add_argument("--port", help="port to listen on")
@@ -180,9 +183,18 @@ def _configuration(name: str, job: Job, *, flags: argparse.Namespace, workspace:
     assignments = list(flags.assignments)
     if name == "serve":
         assignments += [f"{key}={getattr(flags, key)}" for key in ("host", "port") if getattr(flags, key) is not None]
+    if name == "sweep" and flags.grid:
+        config = validated(type(config), {**config.model_dump(), "grid": [_axis(text) for text in flags.grid]})
     if name == "ingest" and flags.source:
         config = validated(type(config), {**config.model_dump(), "source": _source(flags.source)})
     return apply(config, assignments)
+
+
+def _axis(text: str) -> dict[str, object]:
+    path, separator, values = text.partition("=")
+    if not separator or not path or not all(values.split(",")):
+        raise _user_error(f"--grid {text!r} is not of the form path=v1,v2; give for example --grid drop.blurred.limit=2,5,10")
+    return {"path": path, "values": values.split(",")}
 
 
 def _source(text: str) -> dict[str, str]:

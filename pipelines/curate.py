@@ -1,7 +1,7 @@
 """Curate: measure every picture, then decide what is kept.
 
 Measuring runs in Ray workers: every batch is decoded once for all signals that lack values, and committed signal by signal.
-Deciding reads the measured columns on the driver and can be repeated with other limits in seconds.
+Deciding reads the measured columns on the driver and can be repeated with other rules in seconds.
 """
 
 import json
@@ -14,7 +14,7 @@ from curation import commit, funnel
 from curation.judging import judge_table
 from curation.signals import SIGNALS
 from curation.tables import TableRef, open_table, pin_rows
-from curation.verdict import LimitsConfig
+from curation.verdict import DecisionConfig
 from curation.workers import Actors
 from infra.session import Session
 from infra.tracking import Run
@@ -27,8 +27,8 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
     images: TableRef
     """The table `ingest` wrote; its version names the rows."""
-    limits: LimitsConfig
-    """What a picture must reach to be kept."""
+    rules: DecisionConfig
+    """What is kept."""
     workers: int = Field(gt=0)
     """Actors that measure; each holds the feature network."""
     signals: dict[str, str] = Field(default_factory=dict)
@@ -44,7 +44,7 @@ def run(config: CurateConfig, session: Session) -> Outcome:
 
 def _curate(config: CurateConfig, session: Session, run: Run) -> Work:
     done = fill("curate", session, config.images, SIGNALS, workers=Actors(config.workers))
-    table, counts = judge_table(config.images, config.limits)
+    table, counts = judge_table(config.images, config.rules)
     total, num_rows = counts.to_pylist()[-1], open_table(config.images).count_rows()
     assert total["rows"] == num_rows, (total, num_rows)
     stored_funnel = _store(counts, session, job_digest("curate", config))

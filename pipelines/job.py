@@ -24,7 +24,7 @@ from infra.tracking import Run
 logger = logging.getLogger(__name__)
 
 _DECIDED_BY: Mapping[str, tuple[str, ...]] = {
-    **dict.fromkeys(("ingest", "curate", "caption", "pairs", "select"), ("curation",)),
+    **dict.fromkeys(("ingest", "curate", "caption", "pairs", "select", "sweep"), ("curation",)),
     "encode": ("curation", "models"),
     "fit": ("models", "train"),
     "evaluate": ("models", "eval"),

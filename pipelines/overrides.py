@@ -1,7 +1,8 @@
 """``--set path=value``: change leaves of a configuration that a recipe made.
 
 Only values change, never structure: choosing another model or objective by a flag would carry settings of the one into the
-other (AdamW's learning rate into Muon), so that is a recipe's business. Values are YAML, validated by the configuration.
+other (AdamW's learning rate into Muon), so that is a recipe's business. Values are YAML, validated by the configuration. An
+element of a list of rules is reached by its `reason`: ``rules.drop.blurred.limit=20``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -57,24 +58,50 @@ def leaves(config: BaseModel, prefix: str = "") -> Iterator[str]:
         value = getattr(config, name)
         if isinstance(value, BaseModel):
             yield from leaves(value, f"{prefix}{name}.")
+        elif rules := _rules_in(value):
+            for reason, rule in rules.items():
+                yield from leaves(rule, f"{prefix}{name}.{reason}.")
         elif not _is_discriminator(config, name):
             yield prefix + name
 
 
 def _assign(config: BaseModel, data: dict[str, object], *, path: str, text: str) -> None:
-    model: BaseModel = config
-    branch = data
     *parents, leaf = path.split(".")
-    for name in parents:
-        child, below = getattr(model, name, None), branch.get(name)
-        if name not in type(model).model_fields or not isinstance(child, BaseModel) or not isinstance(below, dict):
-            raise _unknown(config, path)
-        model, branch = child, below
+    model, branch = _descend(config, data, parents=parents, path=path)
     if leaf not in type(model).model_fields:
         raise _unknown(config, path)
-    if isinstance(getattr(model, leaf), BaseModel) or _is_discriminator(model, leaf):
+    value = getattr(model, leaf)
+    if isinstance(value, BaseModel) or _rules_in(value) or _is_discriminator(model, leaf):
         raise UserError(f"--set {path} would change structure, not a value; choose a recipe for that, or set one of its leaves")
-    branch[leaf] = _parse(path, text, current=getattr(model, leaf))
+    branch[leaf] = _parse(path, text, current=value)
+
+
+def _descend(
+    config: BaseModel, data: dict[str, object], *, parents: Sequence[str], path: str
+) -> tuple[BaseModel, dict[str, object]]:
+    """The part of the configuration that has the leaf, and the part of `data` that is to be changed."""
+    model: object = config
+    branch: object = data
+    for name in parents:
+        rules = _rules_in(model)
+        if isinstance(model, BaseModel) and name in type(model).model_fields and isinstance(branch, dict):
+            model, below = getattr(model, name), branch.get(name)
+            branch[name] = below = list(below) if isinstance(below, tuple) else below
+            branch = below
+        elif name in rules and isinstance(branch, list):
+            model, branch = rules[name], branch[list(rules).index(name)]
+        else:
+            raise _unknown(config, path)
+    if not isinstance(model, BaseModel) or not isinstance(branch, dict):
+        raise _unknown(config, path)
+    return model, branch
+
+
+def _rules_in(value: object) -> dict[str, BaseModel]:
+    """The elements of a list of rules by their reasons; nothing for any other value."""
+    elements = value if isinstance(value, tuple) else ()
+    rules = {str(getattr(one, "reason", "")): one for one in elements if isinstance(one, BaseModel)}
+    return rules if len(rules) == len(elements) and "" not in rules else {}
 
 
 def _parse(path: str, text: str, *, current: object) -> object:

@@ -19,7 +19,7 @@ from curation.edits.pairing import find_pairs
 from curation.judging import judge_table
 from curation.signals import SIGNALS
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
-from curation.verdict import LimitsConfig
+from curation.verdict import DecisionConfig
 from curation.workers import Actors
 from infra.session import Session
 from infra.tracking import Run
@@ -46,8 +46,8 @@ class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """What is composed."""
     max_references: int = Field(ge=2)
     """Most references of a pair that was found, not composed."""
-    limits: LimitsConfig
-    """What a composed picture must reach to be kept."""
+    rules: DecisionConfig
+    """What of the composed pictures is kept."""
     rows_per_fragment: int = Field(gt=0)
     """Compositions a worker makes and writes at once."""
     workers: int = Field(gt=0)
@@ -119,7 +119,7 @@ def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) 
     composed = _compose(config, session, planned)
     limits = Rows(where="source = 'composed'")
     fill("pairs", session, composed, [*SIGNALS, CAPTION], rows=limits, workers=Actors(config.workers))
-    images, counts = judge_table(composed, config.limits, only=wanted)
+    images, counts = judge_table(composed, config.rules, only=wanted)
     made = frozenset(commit.rows_of(images, ["id"], where="source = 'composed'")["id"].to_pylist())
     return images, [one for one in planned.compositions if one.id in made], counts
 

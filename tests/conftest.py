@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings as hypothesis_settings
 
 os.environ["RAY_ENABLE_UV_RUN_RUNTIME_ENV"] = "0"       # Ray would look at how pytest was started
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -27,6 +28,9 @@ from infra.storage import Workspace
 from infra.tracking import NullTracker, Tracker
 
 LOGICAL_CPUS = 8
+
+hypothesis_settings.register_profile("seedbed", deadline=None)      # neighbours on the machine decide how long an example takes
+hypothesis_settings.load_profile("seedbed")
 
 
 @pytest.fixture

@@ -1,20 +1,49 @@
 """Recipes of `seedbed curate`."""
 
+from curation.dedup.rule import DedupConfig, NearConfig
+from curation.predicates import AtLeast, TextLength
+from curation.signals import SIGNALS
 from curation.tables import TableRef
-from curation.verdict import LimitsConfig
+from curation.verdict import DecisionConfig, Failed
 from infra.storage import Workspace
 from pipelines.curate import CurateConfig
 
-DRAWINGS = LimitsConfig(
-    min_side_px=32, min_alpha_cover=0.01, min_sharpness=5.0, near_duplicate_bits=2, near_duplicate_cosine=0.99
+DRAWINGS = DecisionConfig(
+    leaf="category",
+    quarantine=Failed(
+        columns=tuple(one.error_column for one in SIGNALS), reasons=("unreadable", "too_large", "crashed"), otherwise="failed"
+    ),
+    drop=(
+        AtLeast(reason="too_small", columns=("width_px", "height_px"), limit=32),
+        AtLeast(reason="blank", columns=("alpha_cover",), limit=0.01),
+        AtLeast(reason="blurred", columns=("sharpness",), limit=5.0),
+        TextLength(reason="no_text", column="text_en", low=1, high=None),
+    ),
+    dedup=DedupConfig(
+        exact="exact_hash",
+        prefer=("width_px", "height_px"),
+        near=NearConfig(
+            hashes="perceptual_hash",
+            bits=2,
+            cosine=0.99,
+            same=("style", "tone", "gender", "colour"),
+            parents="parents",
+            cells=None,
+        ),
+        memory_bytes=1 << 30,
+    ),
+    balance=None,
+    quotas=None,
+    seed=0,
 )
-"""Limits for drawings on transparent ground; edges make them far sharper than photographs."""
+"""For drawings on transparent ground: edges make them far sharper than photographs. Duplicates of drawings are not cropped, so
+hashes alone propose them; pictures that differ in a word that edits are learned from are never duplicates."""
 
 
 def default(workspace: Workspace) -> CurateConfig:
-    """The table `images`, with limits for drawings.
+    """The table `images`, with rules for drawings.
 
     Run:      seedbed curate
     Hardware: two cores, about 15 ms a picture and core
     """
-    return CurateConfig(images=TableRef(uri=workspace.uri("tables", "images.lance")), limits=DRAWINGS, workers=2)
+    return CurateConfig(images=TableRef(uri=workspace.uri("tables", "images.lance")), rules=DRAWINGS, workers=2)

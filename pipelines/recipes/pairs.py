@@ -19,7 +19,7 @@ def default(workspace: Workspace) -> PairsConfig:
         categories=(),
         compose=ComposeConfig(backgrounds_per_image=1.2, mirrors_per_image=0.5, pastes_per_image=1.5, seed=0, size_px=128),
         max_references=2,
-        limits=DRAWINGS,
+        rules=DRAWINGS,
         rows_per_fragment=128,
         workers=2,
     )

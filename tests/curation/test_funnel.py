@@ -1,38 +1,46 @@
+import numpy as np
 import pyarrow as pa
 import pytest
 
 from curation import funnel
+from curation.tables import REASONS
+from curation.verdict import DROPPED, KEPT, QUARANTINED, Decision
 
-ROWS = pa.table(
-    {
-        "category": ["Food", "Food", "Animals", "Food", ""],
-        "verdict": ["kept", "dropped", "quarantined", "dropped", "kept"],
-        "verdict_reasons": pa.array([[], ["blank", "no_text"], ["unreadable"], ["duplicate_near"], []], pa.list_(pa.string())),
-    }
+NAMES = ("unreadable", "blank", "no_text", "duplicate_near")
+CATEGORIES = pa.chunked_array([["Food", "Food", "Animals", "Food", "", None]])
+DECISION = Decision(
+    verdict=np.array([KEPT, DROPPED, QUARANTINED, DROPPED, KEPT, KEPT], np.int8),
+    reasons=np.array([0, 0b0110, 0b0001, 0b1000, 0, 0], np.uint64),
+    weight=np.array([1, 0, 0, 0, 1, 1], np.float32),
+    names=NAMES,
 )
 
 
 def test_lines_count_their_category_and_the_last_sums_up() -> None:
-    lines = {line["category"]: line for line in funnel.count(ROWS).to_pylist()}
+    lines = {line["category"]: line for line in funnel.count(CATEGORIES, DECISION).to_pylist()}
     assert list(lines) == ["(none)", "Animals", "Food", "all"]
     food = {"rows": 3, "kept": 1, "dropped": 2, "quarantined": 0, "blank": 1, "no_text": 0, "duplicate_near": 1}
     assert {name: lines["Food"][name] for name in food} == food
-    for name in ("rows", "kept", "dropped", "quarantined", "blank", "unreadable"):
+    for name in ("rows", "kept", "dropped", "quarantined", *NAMES):
         assert lines["all"][name] == sum(line[name] for category, line in lines.items() if category != "all"), name
 
 
 def test_the_funnel_in_words_names_reasons() -> None:
-    assert funnel.in_words(funnel.count(ROWS)) == "2 kept, 2 dropped (1 blank, 1 duplicate_near), 1 quarantined (1 unreadable)"
+    words = "3 kept, 2 dropped (1 blank, 1 duplicate_near), 1 quarantined (1 unreadable)"
+    assert funnel.in_words(funnel.count(CATEGORIES, DECISION)) == words
+    assert funnel.as_metrics(funnel.count(CATEGORIES, DECISION), "x")["x/blank_images"] == 1
+
+
+def test_a_stored_funnel_has_every_reason_there_is() -> None:
+    stored = funnel.with_all_reasons(funnel.count(CATEGORIES, DECISION))
+    assert stored.schema.names == ["category", "rows", "kept", "dropped", "quarantined", *REASONS]
+    funnel.check(stored)
+    assert funnel.in_words(stored) == funnel.in_words(funnel.count(CATEGORIES, DECISION))
 
 
 def test_a_line_that_does_not_add_up_is_refused() -> None:
-    broken = funnel.count(ROWS).to_pylist()
+    counted = funnel.count(CATEGORIES, DECISION)
+    broken = counted.to_pylist()
     broken[0]["kept"] += 1
     with pytest.raises(AssertionError, match="kept"):
-        funnel.check(pa.Table.from_pylist(broken, schema=funnel.FUNNEL_SCHEMA))
-
-
-def test_a_row_without_a_verdict_is_not_counted_silently() -> None:
-    unjudged = {"verdict": pa.array([None], pa.string()), "verdict_reasons": pa.array([None], pa.list_(pa.string()))}
-    with pytest.raises(AssertionError):
-        funnel.count(pa.table({"category": ["x"], **unjudged}))
+        funnel.check(pa.Table.from_pylist(broken, schema=counted.schema))

@@ -15,17 +15,18 @@ from curation.edits.composing import ComposeConfig
 from curation.selections import SelectRules, TaskRule
 from curation.sources import FolderConfig
 from curation.tables import CAPTION_SCHEMA, FEATURE_DIM, MissingTable, TableRef
-from curation.verdict import LimitsConfig
 from infra.errors import UserError
 from infra.session import Session
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Lineage, TableVersion, read_manifest, save_bundle
 from pipelines import caption, curate, encode, ingest, pairs, select
 from pipelines.job import Outcome
+from pipelines.overrides import apply
+from pipelines.recipes.curate import DRAWINGS
 
 pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 
-LIMITS = LimitsConfig(min_side_px=32, min_alpha_cover=0.01, min_sharpness=5, near_duplicate_bits=0, near_duplicate_cosine=0.999)
+JUDGED_BY = apply(DRAWINGS, ["dedup.near.bits=0", "dedup.near.cosine=0.999"])
 ALL = TaskRule(max_train=None, max_heldout=None, weight=1)
 RULES = SelectRules(
     categories=(), styles=(), max_concepts=None, shown_sources=("folder",), t2i=ALL, edit=ALL, compose=ALL, seed=0
@@ -75,12 +76,12 @@ def _images(outcome: Outcome, *, selection: str | None = None) -> TableRef:
 
 def _chain(folder: Path, session: Session, bundle: Path) -> list[Outcome]:
     outcomes = [_ingest(folder, session)]
-    outcomes.append(curate.run(curate.CurateConfig(images=_images(outcomes[-1]), limits=LIMITS, workers=1), session))
+    outcomes.append(curate.run(curate.CurateConfig(images=_images(outcomes[-1]), rules=JUDGED_BY, workers=1), session))
     outcomes.append(caption.run(caption.CaptionConfig(images=_images(outcomes[-1]), workers=1), session))
     composed = ComposeConfig(backgrounds_per_image=1, mirrors_per_image=1, pastes_per_image=1, seed=0, size_px=96)
     table = session.workspace.uri("tables", "pairs.lance")
     pairing = pairs.PairsConfig(
-        images=_images(outcomes[-1]), pairs=table, categories=(), compose=composed, max_references=2, limits=LIMITS,
+        images=_images(outcomes[-1]), pairs=table, categories=(), compose=composed, max_references=2, rules=JUDGED_BY,
         rows_per_fragment=8, workers=1,
     )  # fmt: skip
     outcomes.append(pairs.run(pairing, session))
@@ -170,26 +171,26 @@ def test_new_pictures_in_the_folder_are_added_and_the_old_ones_left_alone(folder
 
 def test_other_limits_are_decided_without_measuring_again(folder: Path, session: Session) -> None:
     ingested = _ingest(folder, session)
-    curate.run(curate.CurateConfig(images=_images(ingested), limits=LIMITS, workers=1), session)
-    strict = LIMITS.model_copy(update={"min_side_px": 97})
-    again = curate.run(curate.CurateConfig(images=_images(ingested), limits=strict, workers=2), session)
+    curate.run(curate.CurateConfig(images=_images(ingested), rules=JUDGED_BY, workers=1), session)
+    strict = apply(JUDGED_BY, ["drop.too_small.limit=97"])
+    again = curate.run(curate.CurateConfig(images=_images(ingested), rules=strict, workers=2), session)
     assert again.metrics["curate/measured_images"] == 0
     assert (again.rows_out, again.quarantined) == (0, 2)
-    back = curate.run(curate.CurateConfig(images=TableRef(uri=ingested.outputs["images"]), limits=LIMITS, workers=2), session)
+    back = curate.run(curate.CurateConfig(images=TableRef(uri=ingested.outputs["images"]), rules=JUDGED_BY, workers=2), session)
     assert back.rows_out == NUM_GOOD
 
 
 def test_a_missing_table_or_column_is_named(folder: Path, session: Session, bundle: Path) -> None:
     nothing = TableRef(uri=session.workspace.uri("tables", "none.lance"))
     with pytest.raises(MissingTable, match=r"no table at .*none\.lance"):
-        curate.run(curate.CurateConfig(images=nothing, limits=LIMITS, workers=1), session)
+        curate.run(curate.CurateConfig(images=nothing, rules=JUDGED_BY, workers=1), session)
     with pytest.raises(UserError, match=r"needs images\.selection"):
         encode.run(encode.EncodeConfig(images=nothing, bundle=str(bundle), batch_size=1, workers=1), session)
     ingested = _images(_ingest(folder, session))
     compose = ComposeConfig(backgrounds_per_image=0, mirrors_per_image=0, pastes_per_image=0)
     config = pairs.PairsConfig(
         images=ingested, pairs=session.workspace.uri("tables", "pairs.lance"), categories=(), compose=compose, max_references=2,
-        limits=LIMITS, rows_per_fragment=1, workers=1,
+        rules=JUDGED_BY, rows_per_fragment=1, workers=1,
     )  # fmt: skip
     with pytest.raises(MissingTable, match="run `seedbed curate` first"):
         pairs.run(config, session)

@@ -84,7 +84,7 @@ def test_curate_killed_in_the_middle_goes_on_where_it_was(tmp_path: Path, sessio
     done = _num_measured(uri)
     assert 0 < done < NUM_PICTURES
     before = _files_by_fragment(uri)
-    outcome = curate.run(curate.CurateConfig(images=TableRef(uri=uri), limits=DRAWINGS, workers=1), session)
+    outcome = curate.run(curate.CurateConfig(images=TableRef(uri=uri), rules=DRAWINGS, workers=1), session)
     assert outcome.metrics["curate/measured_images"] == NUM_PICTURES - done
     assert outcome.rows_out == outcome.rows_in == _num_measured(uri) == lance.dataset(uri).count_rows() == NUM_PICTURES
     after = _files_by_fragment(uri)

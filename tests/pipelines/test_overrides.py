@@ -64,3 +64,22 @@ def test_what_cannot_be_set_is_refused_in_one_line(assignment, message):
 
 def test_leaves_are_all_that_can_be_set():
     assert list(leaves(CONFIG)) == ["name", "steps", "categories", "limit", "optim.learning_rate"]
+
+
+class Rule(BaseModel, frozen=True, extra="forbid"):
+    reason: str
+    limit: float
+
+
+class Ruled(BaseModel, frozen=True, extra="forbid"):
+    drop: tuple[Rule, ...]
+
+
+def test_rules_in_a_list_are_reached_by_their_reason():
+    ruled = Ruled(drop=(Rule(reason="small", limit=1), Rule(reason="dull", limit=2)))
+    assert apply(ruled, ["drop.dull.limit=5"]).drop == (Rule(reason="small", limit=1), Rule(reason="dull", limit=5))
+    assert list(leaves(ruled)) == ["drop.small.reason", "drop.small.limit", "drop.dull.reason", "drop.dull.limit"]
+    with pytest.raises(UserError, match=r"no such setting; did you mean 'drop\.dull\.limit'"):
+        apply(ruled, ["drop.dul.limit=5"])
+    with pytest.raises(UserError, match="change structure"):
+        apply(ruled, ["drop=[]"])
