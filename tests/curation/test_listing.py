@@ -111,8 +111,8 @@ def test_order_does_not_matter_to_a_sum_and_content_does() -> None:
 
 
 def test_listing_holds_a_few_chunks_and_not_the_source(tmp_path: Path) -> None:
-    """40,000 rows of a table and of a source pass through; what is held meanwhile is a small part of them."""
-    source = Numbers({f"s{index}": range(2_000) for index in range(20)})
+    """20,000 rows of a table and of a source pass through; what is held meanwhile is a small part of them."""
+    source = Numbers({f"s{index}": range(1_000) for index in range(20)})
     uri = table_with(tmp_path / "t.lance", [])
     for index in range(0, 20, 2):
         table_with(tmp_path / "t.lance", list(source.rows(f"s{index}")))
@@ -121,5 +121,5 @@ def test_listing_holds_a_few_chunks_and_not_the_source(tmp_path: Path) -> None:
     num_rows = sum(chunk.num_rows for chunk in listing.chunks(128))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert (num_rows, listing.num_listed) == (20_000, 40_000)
-    assert peak < 12 * 2**20
+    assert (num_rows, listing.num_listed) == (10_000, 20_000)
+    assert peak < 8 * 2**20
