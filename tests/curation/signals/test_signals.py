@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from curation.decode import decode_scaled
-from curation.signals import SIGNALS, features, named
+from curation.signals import SIGNALS, features
 from curation.signals.contract import VIEW_SIDE_PX, Batch, Signal
 from curation.tables import FEATURE_DIM, MEASURED_SCHEMA
 
@@ -44,15 +44,9 @@ def test_every_measured_column_belongs_to_one_signal() -> None:
     assert len({one.name for one in SIGNALS}) == len({one.version for one in SIGNALS}) == len(SIGNALS)
 
 
-def test_signals_are_found_by_name_and_a_misspelt_one_is_named() -> None:
-    assert [one.name for one in named(["features", "hashes"])] == ["hashes", "features"]
-    with pytest.raises(ValueError, match="no signal 'hashs'; there are hashes, appearance, features"):
-        named(["hashs"])
-
-
 def test_a_picture_half_red_half_transparent() -> None:
     batch = batch_of(png())
-    hashes, appearance = (one.build()(batch) for one in named(["hashes", "appearance"]))
+    hashes, appearance = (one.build()(batch) for one in SIGNALS if one.name != "features")
     assert (hashes["width_px"].to_pylist(), hashes["height_px"].to_pylist()) == ([40], [20])
     assert hashes["exact_hash"].to_pylist() == [hashlib.sha256(png()).hexdigest()]
     assert appearance["alpha_cover"].to_pylist() == [0.5]
