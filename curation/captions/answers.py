@@ -8,8 +8,11 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel, Field, ValidationError
 
 from curation.captions.checks import faults_of, tidy
-from curation.captions.prompts import Prompt
+from curation.captions.prompts.prompt import Prompt
 from curation.tables import CAPTION_LEVELS
+
+Said = dict[str, Any]
+"""What a model said, as JSON gives it: any value under any key, until it is checked."""
 
 _FENCE = re.compile(r"^\s*```(?:json)?\s*|\s*```\s*$")
 
@@ -58,7 +61,7 @@ def described(prompts: Sequence[Prompt], answers: Sequence[str]) -> Described:
     """What the answers to `prompts` say of one picture; every text is a caption or among the refused."""
     captions = {language: [""] * len(CAPTION_LEVELS) for language in ("en", "zh")}
     refused: list[Refused] = []
-    said: dict[str, Any] = {}
+    said: Said = {}
     for prompt, answer in zip(prompts, answers, strict=True):
         parsed = {prompt.level: answer} if prompt.level != "all" else _parsed(prompt, answer)
         if parsed is None:
@@ -85,7 +88,7 @@ def unreadable() -> Described:
     return Described(nothing, list(nothing), refused=refusals)
 
 
-def _parsed(prompt: Prompt, answer: str) -> dict[str, Any] | None:
+def _parsed(prompt: Prompt, answer: str) -> Said | None:
     """The fields that were asked for; None when one is missing or of another type."""
     bare = _FENCE.sub("", answer)
     start, end = bare.find("{"), bare.rfind("}")

@@ -20,7 +20,7 @@ from curation.captions.answers import Described, described, unreadable
 from curation.captions.cache import Generation, Request, RequestCache, Stored
 from curation.captions.checks import VERSION as CHECKS_VERSION
 from curation.captions.columns import CaptionColumns, caption_columns, caption_schema, caption_set
-from curation.captions.prompts import Prompt, digest_of_prompts, load_prompts
+from curation.captions.prompts.prompt import Prompt, digest_of_prompts, load_prompts
 from curation.decode import Undecodable, decode_scaled
 from curation.signals.contract import Batch, Compute, Signal, version_of
 

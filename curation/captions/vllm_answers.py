@@ -16,9 +16,12 @@ from pydantic import BaseModel, Field
 
 from curation.captions.cache import Generation, RequestCache, Stored
 from curation.captions.model_writer import ModelWriter, png_of, requests_of
-from curation.captions.prompts import load_prompts
+from curation.captions.prompts.prompt import load_prompts
 from curation.tables import TableRef, open_table
 from infra.errors import UserError
+
+VllmRow = dict[str, Any]
+"""A row, or a group of settings, in the form that `ray.data.llm` prescribes; values are of whatever type vLLM takes."""
 
 BLOCK_ROWS = 64
 """Pictures whose requests are looked up by one task."""
@@ -51,9 +54,9 @@ def require_vllm() -> None:
         )
 
 
-def processor_settings(writer: ModelWriter, engine: VllmEngine) -> dict[str, Any]:
+def processor_settings(writer: ModelWriter, engine: VllmEngine) -> VllmRow:
     """Arguments of `ray.data.llm.vLLMEngineProcessorConfig`."""
-    engine_kwargs: dict[str, Any] = {
+    engine_kwargs: VllmRow = {
         "max_model_len": engine.max_model_len, "tensor_parallel_size": engine.gpus_per_replica,
         "limit_mm_per_prompt": {"image": 1}, "generation_config": "vllm", "seed": 0,
     }  # fmt: skip
@@ -66,7 +69,7 @@ def processor_settings(writer: ModelWriter, engine: VllmEngine) -> dict[str, Any
     }  # fmt: skip
 
 
-def chat_of(row: dict[str, Any], generation: Generation) -> dict[str, Any]:
+def chat_of(row: VllmRow, generation: Generation) -> VllmRow:
     """A request (`key`, `png`, `prompt`) as the engine takes it."""
     picture = {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{base64.b64encode(row['png']).decode()}"}}
     messages = [{"role": "user", "content": [picture, {"type": "text", "text": row["prompt"]}]}]
@@ -74,7 +77,7 @@ def chat_of(row: dict[str, Any], generation: Generation) -> dict[str, Any]:
     return {"key": row["key"], "messages": messages, "sampling_params": sampling}
 
 
-def stored_of(row: dict[str, Any], generation: Generation) -> dict[str, Any]:
+def stored_of(row: VllmRow, generation: Generation) -> VllmRow:
     """An engine's row as the fields of `Stored`, and the `error` it came with ("" for none)."""
     num_tokens = int(row.get("num_generated_tokens") or 0)
     return {

@@ -19,6 +19,7 @@ import lance
 import psutil
 import pyarrow as pa
 
+from curation import commit
 from curation.backfill import backfill
 from curation.signals.contract import Batch, Compute, Signal
 from curation.tables import TableRef, pin
@@ -30,6 +31,7 @@ from pipelines.bench.result import Measured
 
 Way = Literal["seedbed", "lance_ray"]
 
+_ROWS = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("size", pa.int64(), nullable=False)])
 _VALUES = pa.schema([pa.field("doubled", pa.int64())])
 _WORKERS, _BATCH_ROWS, _FRAGMENTS = 2, 16, 8
 _PATIENCE_S = 240
@@ -104,8 +106,10 @@ def _of_batch(compute: partial, batch: Batch) -> dict[str, pa.Array]:
 
 def _killed_and_repeated(way: Way, place: Path, *, num_rows: int, row_s: float) -> Found:
     (place / "log").mkdir(parents=True)
-    rows = pa.table({"id": [f"r{index}" for index in range(num_rows)], "size": list(range(num_rows))})
-    lance.write_dataset(rows, str(place / "table.lance"), max_rows_per_file=num_rows // _FRAGMENTS)
+    uri, size = commit.create(str(place / "table.lance"), _ROWS).uri, num_rows // _FRAGMENTS
+    for first in range(0, num_rows, size):
+        sizes = range(first, first + size)
+        commit.append_table(uri, pa.table({"id": [f"r{one}" for one in sizes], "size": list(sizes)}, schema=_ROWS))
     began = time.monotonic()
     _kill_at_half(_start(way, place, row_s), place, num_rows=num_rows)
     if (code := _start(way, place, row_s).wait(_PATIENCE_S)) != 0:

@@ -4,7 +4,7 @@ import pytest
 
 from curation.captions.answers import described, unreadable
 from curation.captions.checks import FAULTS
-from curation.captions.prompts import load_prompts
+from curation.captions.prompts.prompt import load_prompts
 
 WHOLE = {
     "short": "red apple on a table", "medium": "A red apple lies on a wooden table beside a knife.",

@@ -2,7 +2,7 @@ import pytest
 
 from curation.captions.checks import FAULTS, faults_of, opens_with_boilerplate, tidy
 from curation.captions.facts import captions_en, captions_zh, facts_of
-from curation.captions.prompts import load_prompt, prompt_ids
+from curation.captions.prompts.prompt import load_prompt, prompt_ids
 from curation.sources.emoji import EmojiConfig, EmojiSource
 from curation.tables import CAPTION_LEVELS
 

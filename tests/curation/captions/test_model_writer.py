@@ -10,7 +10,7 @@ from PIL import Image
 
 from curation.captions.cache import Generation
 from curation.captions.model_writer import ModelCaptions, ModelWriter, model_signal
-from curation.captions.prompts import load_prompt
+from curation.captions.prompts.prompt import load_prompt
 from curation.signals.contract import Batch
 from models.perception.captioner import model_digest
 

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from curation.captions import prompts
-from curation.captions.prompts import Prompt, digest_of_prompts, load_prompt, load_prompts, prompt_ids
+from curation.captions.prompts.prompt import Prompt, digest_of_prompts, load_prompt, load_prompts, prompt_ids
 from infra.errors import UserError
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from curation.captions.cache import Generation, RequestCache
 from curation.captions.model_writer import ModelWriter, requests_of
-from curation.captions.prompts import load_prompt, load_prompts
+from curation.captions.prompts.prompt import load_prompt, load_prompts
 from curation.captions.vllm_answers import (
     VllmEngine,
     answer_missing,

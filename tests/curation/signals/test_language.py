@@ -6,6 +6,7 @@ import pytest
 from curation.captions.facts import captions_en, captions_zh, facts_of
 from curation.signals.language import LANGUAGES, SCHEMA, VERSION, language_columns, language_of
 from curation.sources.emoji import EmojiConfig, EmojiSource
+from curation.sources.protocol import listed
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_columns_keep_order_and_nulls_and_do_not_depend_on_the_batch() -> None:
 
 
 def test_captions_of_the_corpus_are_what_they_are_written_in(tmp_path: Path) -> None:
-    rows = EmojiSource(EmojiConfig(styles=("flat",)), tmp_path).rows().to_pylist()[::20]
+    rows = listed(EmojiSource(EmojiConfig(styles=("flat",)), tmp_path)).to_pylist()[::20]
     facts = [facts_of(row) for row in rows]
     english = [language_of(captions_en(one)[2]).code for one in facts]
     chinese = [language_of(captions_zh(one)[0]).code for one in facts if one.name_zh]
