@@ -4,6 +4,7 @@ from curation.captions.checks import FAULTS, faults_of, opens_with_boilerplate, 
 from curation.captions.facts import captions_en, captions_zh, facts_of
 from curation.captions.prompts.prompt import load_prompt, prompt_ids
 from curation.sources.emoji import EmojiConfig, EmojiSource
+from curation.sources.protocol import listed
 from curation.tables import CAPTION_LEVELS
 
 GOOD = {
@@ -102,7 +103,8 @@ def test_tidying_takes_white_space_and_quotes_around_the_whole() -> None:
 
 
 def test_captions_from_facts_of_the_corpus_pass(tmp_path_factory: pytest.TempPathFactory) -> None:
-    rows = EmojiSource(EmojiConfig(styles=("outlined",)), tmp_path_factory.mktemp("cache")).rows().to_pylist()[::40]
+    source = EmojiSource(EmojiConfig(styles=("outlined",)), tmp_path_factory.mktemp("cache"))
+    rows = listed(source).to_pylist()[::40]
     for facts in map(facts_of, rows):
         for language, texts in (("en", captions_en(facts)), ("zh", captions_zh(facts))):
             for level, text in zip(CAPTION_LEVELS, texts, strict=True):

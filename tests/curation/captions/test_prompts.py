@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from curation.captions import prompts
+from curation.captions.prompts import prompt as prompts
 from curation.captions.prompts.prompt import Prompt, digest_of_prompts, load_prompt, load_prompts, prompt_ids
 from infra.errors import UserError
 
