@@ -155,7 +155,7 @@ def _parser(name: str, job: Job) -> argparse.ArgumentParser:
         parser.add_argument(
             "--source",
             metavar="SOURCE",
-            help="emoji, or KIND:PLACE, such as folder:PATH; KIND is one of " + ", ".join(SOURCES_WITH_A_PLACE),
+            help="emoji, knowledge:COUNT, or KIND:PLACE, such as folder:PATH; KIND is one of " + ", ".join(SOURCES_WITH_A_PLACE),
         )
     if name == "sweep":
         parser.add_argument("--grid", action="append", default=[], metavar="path=v1,v2", help="vary a setting of the rules")
@@ -201,10 +201,12 @@ def _source(text: str) -> dict[str, str]:
     kind, separator, path = text.partition(":")
     if kind in SOURCES_WITH_A_PLACE and path:
         return {"kind": kind, "path": path}
+    if kind == "knowledge" and path:
+        return {"kind": kind, "num_images": path}
     if kind == "emoji" and not separator:
         return {"kind": kind}
     kinds = ", ".join(f"{each}:{place}" for each, place in SOURCES_WITH_A_PLACE.items())
-    raise _user_error(f"--source {text!r}; expected emoji, or one of {kinds}")
+    raise _user_error(f"--source {text!r}; expected emoji, knowledge:COUNT, or one of {kinds}")
 
 
 def _from_recipe(name: str, recipe: str, workspace: "Workspace") -> "BaseModel":

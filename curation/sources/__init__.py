@@ -11,6 +11,7 @@ from pydantic import Field
 from curation.sources.emoji import EmojiConfig, EmojiSource
 from curation.sources.folder import FolderConfig, folder_source
 from curation.sources.huggingface import HuggingFaceConfig, HuggingFaceSource
+from curation.sources.knowledge import KnowledgeConfig, KnowledgeSource
 from curation.sources.lance_table import LanceTableConfig, LanceTableSource
 from curation.sources.parquet import ParquetConfig, ParquetSource
 from curation.sources.pdf import PdfConfig, PdfSource
@@ -20,20 +21,20 @@ from curation.sources.url_list import UrlListConfig, UrlListSource
 from curation.sources.webdataset import WebDatasetConfig, WebDatasetSource
 
 __all__ = [
-    "BadShard", "EmojiConfig", "FolderConfig", "HuggingFaceConfig", "LanceTableConfig", "ParquetConfig", "PdfConfig",
-    "ReadFailure", "S3Config", "Shard", "Source", "SourceConfig", "UrlListConfig", "WebDatasetConfig", "build", "fingerprint",
-    "listed",
+    "BadShard", "EmojiConfig", "FolderConfig", "HuggingFaceConfig", "KnowledgeConfig", "LanceTableConfig", "ParquetConfig",
+    "PdfConfig", "ReadFailure", "S3Config", "Shard", "Source", "SourceConfig", "UrlListConfig", "WebDatasetConfig", "build",
+    "fingerprint", "listed",
 ]  # fmt: skip
 
 AnySource = (
-    EmojiConfig | FolderConfig | HuggingFaceConfig | LanceTableConfig | ParquetConfig | PdfConfig | S3Config | UrlListConfig
-    | WebDatasetConfig
+    EmojiConfig | FolderConfig | HuggingFaceConfig | KnowledgeConfig | LanceTableConfig | ParquetConfig | PdfConfig | S3Config
+    | UrlListConfig | WebDatasetConfig
 )  # fmt: skip
 
 SourceConfig = Annotated[AnySource, Field(discriminator="kind")]
 
 
-def build(config: AnySource, *, cache_dir: Path) -> Source:
+def build(config: AnySource, *, cache_dir: Path) -> Source:  # noqa: C901 - one case a source
     """The source that a configuration describes; `cache_dir` is where it may keep what it renders or parts."""
     match config:
         case EmojiConfig():
@@ -42,6 +43,8 @@ def build(config: AnySource, *, cache_dir: Path) -> Source:
             return folder_source(config)
         case HuggingFaceConfig():
             return HuggingFaceSource(config)
+        case KnowledgeConfig():
+            return KnowledgeSource(config, cache_dir)
         case LanceTableConfig():
             return LanceTableSource(config)
         case ParquetConfig():
