@@ -132,7 +132,7 @@ def test_source_is_sugar_for_ingest_alone(capsys):
     assert command_line._source("emoji") == {"kind": "emoji"}
     assert command_line._source("lance:s3://lake/t.lance") == {"kind": "lance", "path": "s3://lake/t.lance"}
     for text in ("folder:", "folder", "emoji:x", "http:x"):
-        with pytest.raises(UserError, match="expected emoji, or one of folder:PATH"):
+        with pytest.raises(UserError, match="expected emoji, knowledge:COUNT, or one of folder:PATH"):
             command_line._source(text)
 
 
