@@ -4,6 +4,7 @@ import hashlib
 import json
 import subprocess
 import sys
+from functools import cache
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from infra.settings import CODE_ROOT
 SHOWN = 12
 
 
+@cache
 def leaves() -> set[str]:
     files = sorted((CODE_ROOT / "curation" / "taxonomies").glob("[a-z]*.yaml"))
     return {leaf["id"] for file in files for leaf in (yaml.safe_load(file.read_text(encoding="utf-8")).get("leaves") or ())}
