@@ -18,6 +18,7 @@ from curation.captions import english
 from curation.captions.facts import captions_en, captions_zh, facts_of
 from curation.signals.text_quality import LEARNT_KINDS
 from curation.sources.emoji import EmojiConfig, EmojiSource
+from curation.sources.protocol import listed
 from curation.taxonomy.loading import load_taxonomy
 from curation.text_training import corruptions
 
@@ -178,7 +179,7 @@ class _Patterns:
 @cache
 def _names(is_heldout: bool) -> Names:
     """Names and captions of the split: of the embedded corpus by concept, of the taxonomy by leaf."""
-    rows = EmojiSource(EmojiConfig(styles=("flat",)), Path()).rows().to_pylist()
+    rows = listed(EmojiSource(EmojiConfig(styles=("flat",)), Path())).to_pylist()
     facts = [facts_of(row) for row in rows if _is_heldout(row["concept"]) == is_heldout]
     things = [one for one in facts if not one.tone]
     leaves = [leaf for leaf in load_taxonomy().leaves.values() if _is_heldout(leaf.id) == is_heldout]
