@@ -18,6 +18,7 @@ from curation.captions import english
 from curation.captions.facts import captions_en, captions_zh, facts_of
 from curation.signals.text_quality import LEARNT_KINDS
 from curation.sources.emoji import EmojiConfig, EmojiSource
+from curation.sources.protocol import listed
 from curation.taxonomy.loading import load_taxonomy
 from curation.text_training import corruptions
 
@@ -108,12 +109,14 @@ class _Patterns:
             return random.choice(self._names.captions_zh if is_chinese else self._names.captions_en)
         if drawn < 0.45:
             return random.choice(self._names.examples_zh if is_chinese else self._names.examples_en)
+        if drawn < 0.55:
+            return self._bare()
         text = self._filled(self._pick(self._words["clean"]))
         if random.random() < 0.2:
             text = f"{text.rstrip(' .。')}{'。' if is_chinese else '. '}{self._filled(self._pick(self._words['clean']))}"
         if is_chinese:
             return text
-        return text.lower() if random.random() < 0.15 else english.capitalised(text)
+        return text.lower() if random.random() < 0.25 else english.capitalised(text)
 
     def boilerplate(self) -> str:
         text = self._filled(self._pick(self._words["boilerplate"]))
@@ -139,7 +142,7 @@ class _Patterns:
         stuffing = random.choice((0.0, 0.5, 1.0))
         parts = [thing, *(f"{thing}{joined}{tag}" if random.random() < stuffing else tag for tag in tags), *others]
         random.shuffle(parts)
-        if random.random() < 0.15:
+        if random.random() < 0.3:
             return " ".join("#" + part.replace(" ", "") for part in parts)
         separators = (",", "，", " ", "|", "、") if self._language == "zh" else (", ", ",", " | ", "; ", " / ")
         return random.choice(separators).join(parts)
@@ -178,7 +181,7 @@ class _Patterns:
 @cache
 def _names(is_heldout: bool) -> Names:
     """Names and captions of the split: of the embedded corpus by concept, of the taxonomy by leaf."""
-    rows = EmojiSource(EmojiConfig(styles=("flat",)), Path()).rows().to_pylist()
+    rows = listed(EmojiSource(EmojiConfig(styles=("flat",)), Path())).to_pylist()
     facts = [facts_of(row) for row in rows if _is_heldout(row["concept"]) == is_heldout]
     things = [one for one in facts if not one.tone]
     leaves = [leaf for leaf in load_taxonomy().leaves.values() if _is_heldout(leaf.id) == is_heldout]
