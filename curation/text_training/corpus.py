@@ -109,12 +109,14 @@ class _Patterns:
             return random.choice(self._names.captions_zh if is_chinese else self._names.captions_en)
         if drawn < 0.45:
             return random.choice(self._names.examples_zh if is_chinese else self._names.examples_en)
+        if drawn < 0.55:
+            return self._bare()
         text = self._filled(self._pick(self._words["clean"]))
         if random.random() < 0.2:
             text = f"{text.rstrip(' .。')}{'。' if is_chinese else '. '}{self._filled(self._pick(self._words['clean']))}"
         if is_chinese:
             return text
-        return text.lower() if random.random() < 0.15 else english.capitalised(text)
+        return text.lower() if random.random() < 0.25 else english.capitalised(text)
 
     def boilerplate(self) -> str:
         text = self._filled(self._pick(self._words["boilerplate"]))
@@ -140,7 +142,7 @@ class _Patterns:
         stuffing = random.choice((0.0, 0.5, 1.0))
         parts = [thing, *(f"{thing}{joined}{tag}" if random.random() < stuffing else tag for tag in tags), *others]
         random.shuffle(parts)
-        if random.random() < 0.15:
+        if random.random() < 0.3:
             return " ".join("#" + part.replace(" ", "") for part in parts)
         separators = (",", "，", " ", "|", "、") if self._language == "zh" else (", ", ",", " | ", "; ", " / ")
         return random.choice(separators).join(parts)
