@@ -136,4 +136,5 @@ def _vlm_tokenizer():  # the type is transformers', imported late
     marks = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
     tokenizer = PreTrainedTokenizerFast(tokenizer_object=words, pad_token="[PAD]", unk_token="[UNK]", eos_token="<|im_end|>")
     tokenizer.add_special_tokens({"additional_special_tokens": marks})
-    return tokenizer, {mark: tokenizer.convert_tokens_to_ids(mark) for mark in marks}
+    ids: dict[str, int] = {mark: tokenizer.get_vocab()[mark] for mark in marks}
+    return tokenizer, ids
