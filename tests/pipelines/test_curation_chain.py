@@ -125,7 +125,7 @@ def _check_curated(outcome: Outcome) -> None:
     }  # fmt: skip
     assert outcome.note == (
         f"measured {NUM_GOOD + 4} of {NUM_GOOD + 4} pictures: {NUM_GOOD} kept, "
-        "2 dropped (1 duplicate_exact, 1 no_text), 2 quarantined (2 unreadable)"
+        "2 dropped (1 no_text, 1 duplicate_exact), 2 quarantined (2 unreadable)"
     )
     assert (outcome.rows_in, outcome.rows_out, outcome.quarantined) == (NUM_GOOD + 4, NUM_GOOD, 2)
     funnel = json.loads(Path(outcome.outputs["funnel"]).read_text())

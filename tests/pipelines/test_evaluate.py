@@ -14,7 +14,7 @@ from eval.render import read_png, to_image
 from eval.report import galleries
 from infra.errors import UserError
 from infra.session import Session
-from models.bundle import ContrastiveBundle, Lineage, TableVersion, save_bundle
+from models.bundle import ContrastiveBundle, Lineage, TableVersion, read_manifest, save_bundle
 from models.generate import Generator, Request, generate
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead
 from pipelines import evaluate
