@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from curation.edits.composing import ComposeConfig
 from curation.selections import SelectRules, TaskRule
 from curation.sources import FolderConfig
-from curation.tables import CAPTION_SCHEMA, FEATURE_DIM, MissingTable, TableRef
+from curation.tables import FEATURE_DIM, MissingTable, TableRef
 from infra.errors import UserError
 from infra.session import Session
 from models.autoencoder import Autoencoder, AutoencoderConfig
@@ -139,7 +139,9 @@ def _check_composed(outcome: Outcome) -> None:
     for row in rows:
         assert row["verdict"] in ("kept", "dropped")
         assert len(row["image_features"]) == FEATURE_DIM
-        assert all(row[name] for name in CAPTION_SCHEMA.names if name != "captions_zh")
+        assert len(row["captions_en"]) == 3
+        assert all(row["captions_en"])
+        assert not row["captions_refused"]
     table = lance.dataset(outcome.outputs["pairs"]).to_table().to_pylist()
     assert len({row["id"] for row in table}) == len(table) == outcome.rows_out
     known = set(lance.dataset(outcome.outputs["images"]).to_table(columns=["id"])["id"].to_pylist())
