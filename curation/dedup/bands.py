@@ -22,8 +22,10 @@ from jaxtyping import Bool, Int64, UInt64
 HASH_BITS = 64
 BLOCK_ROWS = 1 << 14
 """Hashes compared at once: few enough to stay in a processor's cache."""
+FULL = 512
+"""With more hashes a bucket on the average, a band is combined with bands of the other bits; both ways take as long at this."""
 CROWD = 1024
-"""A bucket with more hashes is split by further bands."""
+"""A single bucket with more hashes is split by further bands."""
 WORTH_BITS = 4
 """A crowd is split when its finer bands have at least so many bits; with fewer, comparing all with all costs less."""
 _BYTES_A_ROW = 64
@@ -76,7 +78,7 @@ def close_pairs(
 def pairs_sharing(values: UInt64[np.ndarray, "n"], number: int, max_bits: int) -> Iterator[Pairs]:
     """The pairs of `close_pairs` whose first common band is band `number`; all bands together give each pair once."""
     masks = tuple(band.mask for band in bands_for(max_bits))
-    for ours, theirs in _agreeing(values, masks, number, max_bits):
+    for ours, theirs in _narrowed(values, masks, number, max_bits):
         yield Pairs(np.minimum(ours, theirs), np.maximum(ours, theirs))
 
 
@@ -119,12 +121,28 @@ def _partitions(
             yield rows[:, 1].astype(np.int64), np.ascontiguousarray(rows[:, 0])
 
 
+def _narrowed(
+    values: UInt64[np.ndarray, "n"], masks: tuple[np.uint64, ...], number: int, max_bits: int
+) -> Iterator[Pairs]:
+    """Pairs that agree under mask `number` and no earlier one; when all its buckets are large, by bands of the other bits too."""
+    width = int(masks[number]).bit_count()
+    if len(values) <= FULL << width or HASH_BITS - width < WORTH_BITS * (max_bits + 1):
+        yield from _agreeing(values, masks, number, max_bits)
+        return
+    finer = tuple(masks[number] | mask for mask in _split(~masks[number], max_bits + 1))
+    for part in range(len(finer)):
+        for ours, theirs in _narrowed(values, finer, part, max_bits):
+            differing = values[ours] ^ values[theirs]
+            is_first = _agree_nowhere(differing, masks[:number])
+            yield Pairs(ours[is_first], theirs[is_first])
+
+
 def _agreeing(
     values: UInt64[np.ndarray, "n"], masks: tuple[np.uint64, ...], number: int, max_bits: int
 ) -> Iterator[Pairs]:
     """Pairs that agree under mask `number`, differ under every earlier one, and differ in few bits altogether."""
     keys = _compact(values & masks[number], masks[number])
-    order = np.argsort(keys, kind="stable")
+    order = np.argsort(keys, kind="stable" if keys.dtype == np.uint16 else None)
     ordered, keys = values[order], keys[order]
     starts = np.flatnonzero(np.append(True, keys[1:] != keys[:-1])) if len(keys) else np.empty(0, np.int64)
     sizes = np.diff(np.append(starts, len(keys)))
@@ -173,9 +191,14 @@ def _first_here(
 ) -> Iterator[Pairs]:
     """The pairs, by their positions before sorting, that no earlier mask has brought together."""
     differing = ordered[pairs.ours] ^ ordered[pairs.theirs]
-    is_first = np.logical_and.reduce([np.ones(len(differing), bool), *((differing & mask) != 0 for mask in earlier)])
+    is_first = _agree_nowhere(differing, earlier)
     if is_first.any():
         yield Pairs(order[pairs.ours[is_first]], order[pairs.theirs[is_first]])
+
+
+def _agree_nowhere(differing: UInt64[np.ndarray, "p"], masks: tuple[np.uint64, ...]) -> Bool[np.ndarray, "p"]:
+    """Whether some bit differs under each of the masks."""
+    return np.logical_and.reduce([np.ones(len(differing), bool), *((differing & mask) != 0 for mask in masks)])
 
 
 def _split(bits: np.uint64, num_parts: int) -> tuple[np.uint64, ...]:

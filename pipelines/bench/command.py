@@ -17,7 +17,7 @@ BENCHES: dict[str, str] = {
     "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
     "curation": "files to decisions, beside Data-Juicer, img2dataset, cleanvision and Daft (installs them; an hour or so)",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",
-    "sweep": "a hundred recipes for deciding over a million rows, against decoding again",
+    "sweep": "a hundred recipes for deciding over a million rows, against each on its own",
     "dedup": "growth of time and memory with the number of hashes and features",
 }
 

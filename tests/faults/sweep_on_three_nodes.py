@@ -1,10 +1,11 @@
 """Program of `test_curation_sweep`: decide on three nodes of which one is killed, and in this process; prints both as JSON.
 
-A process of its own, because a process has one Ray. Run by hand:
-``python tests/faults/sweep_on_three_nodes.py 10000000 100`` (rows, shards).
+A process of its own, because a process has one Ray. Run by hand, with rows and shards:
+``python tests/faults/sweep_on_three_nodes.py 10000000 100``.
 """
 
 import json
+import os
 import sys
 import tempfile
 import time
@@ -13,7 +14,10 @@ from itertools import pairwise
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
+os.environ.update(RAY_AUTH_MODE="disabled", RAY_ENABLE_UV_RUN_RUNTIME_ENV="0")
+os.environ.update(RAY_raylet_start_wait_time_s="600")       # a busy machine takes longer than Ray's half minute
 
+import ray
 from ray.cluster_utils import Cluster
 
 from curation.balance import BalanceConfig, LeafAxis
@@ -37,6 +41,7 @@ def main(num_rows: int, num_shards: int) -> None:
         cluster, victim = _cluster(Path(folder))
         killing = _Killing(lambda: cluster.remove_node(victim, allow_graceful=False), after=num_shards + num_shards // 3)
         disturbed, disturbed_s = _timed(shards, killing, Path(folder))
+        ray.shutdown()
         cluster.shutdown()
         alone, alone_s = _timed(shards, in_turn, Path(folder))
     totals = {name: [total._asdict() for total in one] for name, one in (("disturbed", disturbed), ("alone", alone))}
@@ -62,7 +67,7 @@ class _Killing:
 def _cluster(folder: Path) -> tuple[Cluster, object]:
     """Three nodes, and one of those that are not the head."""
     node = {"object_store_memory": 200 << 20, "num_cpus": CPUS_OF_A_NODE}
-    head = {**node, "include_dashboard": False, "_temp_dir": str(folder / "ray")}
+    head = {**node, "include_dashboard": False, "temp_dir": str(folder / "ray")}
     cluster = Cluster(initialize_head=True, head_node_args=head)
     others = [cluster.add_node(wait=True, **node) for _ in range(NODES - 1)]
     start_ray(Settings(root=str(folder), cache_dir=folder, address=cluster.address, logical_cpus=CPUS_OF_A_NODE, ship_code=True))

@@ -45,6 +45,19 @@ def test_crowded_bands_are_split_without_loss(seed: int, max_bits: int) -> None:
         assert _found(hashes, max_bits) == _by_hand(hashes, max_bits)
 
 
+@settings(max_examples=10)
+@given(st.integers(0, 2**32), st.integers(0, 2))
+def test_bands_that_are_combined_with_others_find_the_same(seed: int, max_bits: int) -> None:
+    generator = np.random.default_rng(seed)
+    hashes = generator.integers(0, 2**64, 60, dtype=np.uint64)
+    hashes[30:] = hashes[:30]
+    for _ in range(max_bits + 1):
+        hashes[30:] ^= np.uint64(1) << generator.integers(0, 64, 30, dtype=np.uint64)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(bands, "FULL", 0)
+        assert _found(hashes, max_bits) == _by_hand(hashes, max_bits)
+
+
 @pytest.mark.parametrize("max_bits", [0, 3, 6])
 def test_spilling_to_files_changes_nothing(max_bits: int, tmp_path: Path) -> None:
     generator = np.random.default_rng(max_bits)
