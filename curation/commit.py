@@ -1,11 +1,13 @@
 """The one writer of Lance tables.
 
-Three ways to change a table, all safe to break off at any moment and to run again:
+Three ways to fill a table, all safe to break off at any moment and to run again:
 
 * `append_rows`: rows that are not there yet, as new fragments. Workers fetch the pixels and write the fragment themselves.
 * `ColumnFile` and `replace_columns`: values of columns for a whole fragment, as a file beside it; other columns (the pixels above
   all) are never rewritten. `curation.backfill` decides what goes into such files.
 * `set_columns`: a few small values from the driver.
+
+And one way to take rows away for good: `erase_rows`, which leaves nothing of them in any file, version or tag.
 
 Workers hand back metadata only and the driver commits as it arrives, so a killed job loses at most what was under way. Column
 files are committed by Lance's data replacement, which goes together with appends, deletes and replacements of other columns made
@@ -16,7 +18,8 @@ over `lance_ray.add_columns` (one commit at the very end, nothing to resume from
 import json
 import logging
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from datetime import timedelta
 from typing import NamedTuple, Protocol
 
 import lance
@@ -26,7 +29,7 @@ from lance.commit import CommitConflictError
 from lance.file import LanceFileWriter
 from lance.fragment import DataFile, FragmentMetadata, write_fragments
 
-from curation.tables import MissingTable, TableRef, open_table, stamped
+from curation.tables import SUPERSEDED_BY, MissingTable, TableRef, open_table, stamped
 from curation.workers import Workers, stream
 
 logger = logging.getLogger(__name__)
@@ -121,6 +124,53 @@ def write_selection(uri: str, rows: pa.Table) -> TableRef:
     except ValueError:
         dataset = lance.write_dataset(rows.cast(stamped(rows.schema)), uri, mode="create")
         return TableRef(uri=uri, version=dataset.version)
+
+
+def write_successor(uri: str, rows: pa.Table, *, notes: Mapping[str, str]) -> TableRef:
+    """Write what remains of a selection, with notes on what it lacks in the schema's metadata; in place of an unfinished one."""
+    metadata = {**(stamped(rows.schema).metadata or {}), **{key.encode(): text.encode() for key, text in notes.items()}}
+    dataset = lance.write_dataset(rows.replace_schema_metadata(metadata), uri, mode="overwrite")
+    return TableRef(uri=uri, version=dataset.version)
+
+
+def supersede(uri: str, successor: str) -> None:
+    """Empty a selection for good, versions and tags included; whoever opens it is told the successor."""
+    schema = lance.dataset(uri).schema
+    metadata = {**(stamped(schema).metadata or {}), SUPERSEDED_BY: successor.encode()}
+    closed = schema.with_metadata(metadata)
+    lance.write_dataset(closed.empty_table(), uri, schema=closed, mode="overwrite")
+    _forget_old_versions(uri)
+
+
+def erase_rows(uri: str, ids: Collection[str]) -> None:
+    """Delete rows together with their bytes: all files, older versions and tags that may hold them.
+
+    May be broken off and repeated. Nobody else may write to the table meanwhile: files that are not committed yet are removed.
+    Fragments are written anew only where rows were deleted, up to the size of the largest one there is.
+    """
+    dataset, wanted = lance.dataset(uri), sorted(ids)
+    for start in range(0, len(wanted), _IDS_AT_ONCE):
+        where = "id IN (" + ", ".join("'" + one.replace("'", "''") + "'" for one in wanted[start : start + _IDS_AT_ONCE]) + ")"
+        if dataset.count_rows(where):
+            dataset.delete(where)
+    largest = max((fragment.physical_rows for fragment in dataset.get_fragments()), default=1)
+    dataset.optimize.compact_files(
+        target_rows_per_fragment=largest, materialize_deletions=True, materialize_deletions_threshold=0.0
+    )
+    _forget_old_versions(uri)
+
+
+_IDS_AT_ONCE = 500
+
+
+def _forget_old_versions(uri: str) -> None:
+    """Remove all versions but the newest, tags of them, and every file that the newest does not name."""
+    dataset = lance.dataset(uri)
+    for name, tag in dataset.tags.list().items():
+        if tag["version"] < dataset.version:
+            logger.warning("tag dropped with its version", extra={"table": uri, "tag": name, "version": tag["version"]})
+            dataset.tags.delete(name)
+    dataset.cleanup_old_versions(older_than=timedelta(0), delete_unverified=True)
 
 
 class ColumnFile:

@@ -1,4 +1,4 @@
-"""From a selection back to the rows, licences and authors that a training run saw.
+"""From a selection back to the rows, licences and authors that a training run saw, and from rows forwards to what shows them.
 
 The walk is pure: it is given the selection as a table and a `Lookup` that finds picture rows by id, so the same code serves
 a local table, an object store and a test. Pictures that were composed from others are followed through ``parents`` until
@@ -7,7 +7,7 @@ rows that came from a source are reached; those rows carry the licence.
 
 import json
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Set
+from collections.abc import Callable, Collection, Iterable, Mapping, Set
 from typing import NamedTuple, cast, get_args
 
 import pyarrow as pa
@@ -63,6 +63,15 @@ class Evidence(BaseModel, frozen=True, extra="forbid"):
     """Ids that the selection or a composed row names and the table does not hold."""
     rows: tuple[PictureRow, ...]
     """Every row reached, source rows first, by id."""
+
+
+class SampleUse(BaseModel, frozen=True, extra="forbid"):
+    """One sample of a selection."""
+
+    sample_id: str
+    task: Task
+    split: Split
+    weight: float
 
 
 class Walk(NamedTuple):
@@ -137,6 +146,29 @@ def trace_selection(images: TableRef, selection: TableRef, *, split: Split = "tr
     chosen = open_table(selection).to_table(columns=["task", "target_id", "reference_ids", "split"])
     walk = walk_to_sources(uses_of_pictures(chosen, split), lookup_in(images))
     return gather_evidence(images.model_copy(update={"selection": selection.uri}), chosen, walk, split=split)
+
+
+def descendants_of(images: TableRef, ids: Collection[str]) -> frozenset[str]:
+    """Ids of all rows composed from these, through all generations; without these themselves."""
+    rows = open_table(images).to_table(columns=["id", "parents"]).to_pylist()
+    composed = {row["id"]: frozenset(row["parents"]) for row in rows if row["parents"]}
+    roots = frozenset(ids)
+    reached: frozenset[str] = roots
+    while fresh := {row_id for row_id, parents in composed.items() if row_id not in reached and parents & reached}:
+        reached |= fresh
+    return reached - roots
+
+
+def samples_showing(selection: TableRef, ids: Collection[str]) -> tuple[SampleUse, ...]:
+    """Samples of a selection that have one of the pictures as target or reference."""
+    wanted = frozenset(ids)
+    columns = ["sample_id", "task", "target_id", "reference_ids", "split", "weight"]
+    return tuple(
+        SampleUse(sample_id=row["sample_id"], task=_task(row["task"]), split=row["split"], weight=row["weight"])
+        for batch in open_table(selection).to_batches(columns=columns)
+        for row in batch.to_pylist()
+        if not wanted.isdisjoint([row["target_id"], *row["reference_ids"]])
+    )
 
 
 def lookup_in(images: TableRef) -> Lookup:

@@ -102,6 +102,13 @@ def staged(table_uri: str, signal: str) -> list[Staging]:
     return [Staging(table_uri, signal, version_folder.rpartition("-")[2], int(fragment)) for version_folder, fragment in mine]
 
 
+def clear_table(table_uri: str) -> None:
+    """Forget everything that is staged for a table, of any signal."""
+    files, root = _place(table_uri)
+    if files.get_file_info(root).type is fs.FileType.Directory:
+        files.delete_dir(root)
+
+
 def _place(table_uri: str, *parts: str) -> tuple[fs.FileSystem, str]:
     base, _, query = table_uri.partition("?")
     joined = "/".join([base.rstrip("/") + SUFFIX, *parts])

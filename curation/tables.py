@@ -19,6 +19,9 @@ from pydantic import BaseModel
 SCHEMA_VERSION = 1
 """Written into every table's schema metadata under ``seedbed.schema_version``; a newer one is refused by name."""
 
+SUPERSEDED_BY = b"seedbed.superseded_by"
+"""Key of the schema metadata of a closed table: the URI of the table that took its place."""
+
 FEATURE_DIM = 1280
 """Width of EfficientNet-lite0 pooled features."""
 
@@ -33,6 +36,7 @@ QUARANTINING: tuple[str, ...] = (
     "too_large",           # more pixels than the decoder accepts
     "failed",              # a signal raised
     "crashed",             # a signal took its worker with it, or too long
+    "taken_down",          # its hash is one that was taken down, see curation.takedown
     "unmeasured",          # a value that the rules ask for is missing
 )
 """Reasons for which a row is set aside rather than judged; all but the last begin the error columns of signals."""
@@ -161,6 +165,10 @@ class MissingTable(ValueError):
     """The table, or that version of it, does not exist."""
 
 
+class SupersededTable(MissingTable):
+    """What the table held was taken down in part; another table took its place."""
+
+
 class UnpinnedTable(ValueError):
     """A reference without a version was about to be read."""
 
@@ -206,6 +214,7 @@ def open_table(ref: TableRef) -> lance.LanceDataset:
     Raises:
         UnpinnedTable: `ref` has no version.
         MissingTable: the table or the version does not exist.
+        SupersededTable: a takedown put another table in its place; the message names it.
     """
     if ref.version is None:
         raise UnpinnedTable(f"table {ref.uri} was given without a version; pin it first (a table is never read unpinned)")
@@ -216,9 +225,15 @@ def _dataset(uri: str, version: int | None) -> lance.LanceDataset:
     try:
         dataset = lance.dataset(uri, version=version)
     except (ValueError, OSError) as error:
+        if version is not None:
+            _dataset(uri, None)                         # the newest version says by its name what became of older ones
         wanted = uri if version is None else f"{uri} at version {version}"
         raise MissingTable(f"no table at {wanted}; run the job that writes it (`seedbed --help` shows the order)") from error
-    written = int((dataset.schema.metadata or {}).get(b"seedbed.schema_version", b"0"))
+    metadata = dataset.schema.metadata or {}
+    if SUPERSEDED_BY in metadata:
+        successor = metadata[SUPERSEDED_BY].decode()
+        raise SupersededTable(f"table {uri} names rows that were taken down and is closed; use its successor {successor}")
+    written = int(metadata.get(b"seedbed.schema_version", b"0"))
     if written > SCHEMA_VERSION:
         readable = f"this installation reads up to {SCHEMA_VERSION}; update seedbed"
         raise MissingTable(f"table {uri} has schema version {written}, {readable}")

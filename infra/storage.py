@@ -93,6 +93,15 @@ class Workspace:
         entries = filesystem.get_file_info(fs.FileSelector(path, allow_not_found=True))
         return sorted(entry.base_name for entry in entries if fnmatch(entry.base_name, pattern))
 
+    def delete(self, *parts: str) -> None:
+        """Remove the file or folder, with all that is in it; nothing happens when it is not there."""
+        filesystem, path = filesystem_of(self.uri(*parts))
+        match filesystem.get_file_info(path).type:
+            case fs.FileType.File:
+                filesystem.delete_file(path)
+            case fs.FileType.Directory:
+                filesystem.delete_dir(path)
+
     def size_bytes(self, *parts: str) -> int:
         """Bytes stored there, folders summed up; 0 when there is nothing."""
         return size_bytes(self.uri(*parts))

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from importlib import import_module
 from pathlib import Path
+from textwrap import wrap
 from typing import TYPE_CHECKING, NamedTuple, cast, get_type_hints
 
 if TYPE_CHECKING:
@@ -46,6 +47,9 @@ JOBS: dict[str, Job] = {
     "promote": Job("pipelines.promote", "make a bundle the champion if its scores allow"),
     "serve": Job("pipelines.serve.job", "answer HTTP requests with the champion; a page to try it"),
     "demo": Job("pipelines.demo", "all of the above in one go, with a report", default_root="runs/demo"),
+    "why": Job("pipelines.why", "ID: everything known of one row", is_command=True),
+    "where-used": Job("pipelines.where_used", "SOURCE|ID: what saw a row, or any row of a source", is_command=True),
+    "takedown": Job("pipelines.takedown", "erase pictures and all made from them, prove it, keep them out", is_command=True),
     "lineage": Job("pipelines.lineage", "FILE: from a generated picture back to its sources", is_command=True),
     "doctor": Job("pipelines.doctor", "check this installation", is_command=True),
     "bench": Job("pipelines.bench.command", "NAME: measure speed beside peers", is_command=True),
@@ -86,9 +90,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def help_text() -> str:
     """The screen of ``seedbed --help``."""
-    rows = [f"  {name:<9} {job.help}" for name, job in JOBS.items()]
+    rows = [f"  {name:<9} {job.help}" for name, job in JOBS.items() if not job.is_command]
+    commands = wrap(", ".join(name for name, job in JOBS.items() if job.is_command), 76)
     usage = "usage: seedbed JOB [RECIPE] [options]     (seedbed JOB --help: its recipes)"
-    return "\n".join([usage, "Jobs, in the order of the chain:", *rows, "Options:", _OPTIONS])
+    asks = ["Commands (seedbed COMMAND --help: what it does):", *(f"  {line}" for line in commands)]
+    return "\n".join([usage, "Jobs, in the order of the chain:", *rows, *asks, "Options:", _OPTIONS])
 
 
 def _run(words: list[str]) -> int:

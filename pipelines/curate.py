@@ -14,6 +14,7 @@ from curation import commit, funnel
 from curation.judging import judge_table
 from curation.signals import SIGNALS
 from curation.tables import TableRef, open_table, pin_rows
+from curation.takedown import read_blocked, set_aside
 from curation.verdict import DecisionConfig
 from curation.workers import Actors
 from infra.session import Session
@@ -33,17 +34,22 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """Actors that measure; each holds the feature network."""
     signals: dict[str, str] = Field(default_factory=dict)
     """Version of every signal; filled in when the job starts, so that a changed signal is another job."""
+    taken_down: str = ""
+    """Digest of what was taken down; filled in when the job starts, so that a takedown makes it another job."""
 
 
 def run(config: CurateConfig, session: Session) -> Outcome:
     """Measure and judge; outputs `images`, its `version`, and the `funnel` (JSON, one object a category)."""
-    filled_in = {"images": pin_rows(config.images).model_dump(), "signals": {one.name: one.version for one in SIGNALS}}
+    signals = {one.name: one.version for one in SIGNALS}
+    taken_down = read_blocked(session.workspace).digest
+    filled_in = {"images": pin_rows(config.images).model_dump(), "signals": signals, "taken_down": taken_down}
     resolved = CurateConfig.model_validate({**config.model_dump(), **filled_in})
     return run_job("curate", resolved, session, partial(_curate, resolved, session))
 
 
 def _curate(config: CurateConfig, session: Session, run: Run) -> Work:
     done = fill("curate", session, config.images, SIGNALS, workers=Actors(config.workers))
+    set_aside(config.images.uri, read_blocked(session.workspace), error_columns=config.rules.quarantine.columns)
     table, counts = judge_table(config.images, config.rules)
     total, num_rows = counts.to_pylist()[-1], open_table(config.images).count_rows()
     assert total["rows"] == num_rows, (total, num_rows)

@@ -2,7 +2,8 @@
 
 A row that is in the table stays as it is, so ingesting again after adding pictures fetches only those. A picture that cannot
 be read becomes a row without bytes, which `curate` quarantines. The driver lists one shard after another and hands rows on as
-soon as there are enough for some fragments, so what it holds does not grow with the source.
+soon as there are enough for some fragments, so what it holds does not grow with the source. What was taken down is passed over
+before anything is fetched.
 """
 
 import json
@@ -18,8 +19,9 @@ from pydantic import BaseModel, Field
 from curation import commit
 from curation.listing import Listing
 from curation.presence import Presence
-from curation.sources import ReadFailure, Source, SourceConfig, build, fingerprint
+from curation.sources import ReadFailure, SourceConfig, build, fingerprint
 from curation.tables import IMAGES_SCHEMA, TableRef, open_table
+from curation.takedown import Permitted, read_blocked
 from curation.workers import Tasks
 from infra.progress import Bar
 from infra.session import Session
@@ -66,14 +68,14 @@ class Fetching:
 
 def run(config: IngestConfig, session: Session) -> Outcome:
     """Append what the source lists and the table lacks; outputs `images` and its `version`."""
-    source = build(config.source, cache_dir=session.settings.cache_dir)
+    source = Permitted(build(config.source, cache_dir=session.settings.cache_dir), read_blocked(session.workspace))
     settings = json.dumps(config.source.model_dump(mode="json"), sort_keys=True)
-    listing = digest_of(f"{settings}|{fingerprint(source)}")
+    listing = digest_of(f"{settings}|{fingerprint(source)}{source.blocked.digest}")
     resolved = IngestConfig.model_validate({**config.model_dump(), "listing": listing})
     return run_job("ingest", resolved, session, partial(_ingest, resolved, session, source))
 
 
-def _ingest(config: IngestConfig, session: Session, source: Source, run: Run) -> Work:
+def _ingest(config: IngestConfig, session: Session, source: Permitted, run: Run) -> Work:
     commit.create(config.images, IMAGES_SCHEMA)
     listing = Listing(source, Presence(config.images, source=source.name, shard_of=source.shard_of))
     with session.progress.stage("ingest", total=None) as bar:
@@ -88,8 +90,9 @@ def _ingest(config: IngestConfig, session: Session, source: Source, run: Run) ->
         metrics={
             "ingest/listed_images": listing.num_listed, "ingest/appended_images": listing.num_fresh,
             "ingest/unreadable_images": unreadable.total(), "ingest/damaged_shards": len(listing.bad_shards),
+            "ingest/taken_down_images": source.num_omitted,
         },
-        note=_note(listing, unreadable, num_rows=open_table(table).count_rows()),
+        note=_note(listing, unreadable, num_rows=open_table(table).count_rows(), num_omitted=source.num_omitted),
     )  # fmt: skip
 
 
@@ -113,9 +116,11 @@ def _unreadable(table: TableRef) -> Counter[str]:
     return Counter(error.partition(":")[0] for batch in scanner.to_batches() for error in batch["ingest_error"].to_pylist())
 
 
-def _note(listing: Listing, unreadable: Counter[str], *, num_rows: int) -> str:
+def _note(listing: Listing, unreadable: Counter[str], *, num_rows: int, num_omitted: int) -> str:
     """One line: what was done, what could not be read, what could not be listed."""
     parts = [f"appended {listing.num_fresh:,} of {listing.num_listed:,} listed pictures, {num_rows:,} in the table"]
+    if num_omitted:
+        parts.append(f"{num_omitted:,} passed over that were taken down")
     if unreadable:
         reasons = ", ".join(f"{count:,} {kind}" for kind, count in unreadable.most_common())
         parts.append(f"{unreadable.total():,} unreadable ({reasons})")

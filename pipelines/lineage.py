@@ -93,7 +93,7 @@ def trace_picture(file: Path, workspace: Workspace) -> PictureLineage:
 
 def trace_bundle(digest: str, workspace: Workspace) -> BundleStep:
     """The way back from a bundle; one that is not on this machine is named and left at that."""
-    for folder, manifest in _bundles(workspace):
+    for folder, manifest in bundles_in(workspace):
         if manifest.digest == digest:
             return _step(folder, manifest, workspace)
     note = "this bundle is not on this machine"
@@ -136,7 +136,7 @@ def _step(folder: Path, manifest: Manifest, workspace: Workspace) -> BundleStep:
     )
 
 
-def _bundles(workspace: Workspace) -> Iterator[tuple[Path, Manifest]]:
+def bundles_in(workspace: Workspace) -> Iterator[tuple[Path, Manifest]]:
     """Every bundle of the workspace, then those that come with the package."""
     places = [CODE_ROOT / "models" / "pretrained"]
     if not workspace.is_remote:

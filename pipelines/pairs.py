@@ -19,6 +19,7 @@ from curation.edits.pairing import find_pairs
 from curation.judging import judge_table
 from curation.signals import SIGNALS
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
+from curation.takedown import Blocked, read_blocked, set_aside
 from curation.verdict import DecisionConfig
 from curation.workers import Actors
 from infra.session import Session
@@ -90,7 +91,7 @@ def run(config: PairsConfig, session: Session) -> Outcome:
 def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
     commit.require_columns(config.images, VERDICT_SCHEMA, job="curate")
     commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
-    planned = _planned(config)
+    planned = _planned(config, read_blocked(session.workspace))
     images, made, counts = _compose_and_judge(config, session, planned)
     found = find_pairs(planned.parents, max_references=config.max_references)
     pairs = pa.concat_tables([found, pairs_of(made)])
@@ -119,16 +120,17 @@ def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) 
     composed = _compose(config, session, planned)
     limits = Rows(where="source = 'composed'")
     fill("pairs", session, composed, [*SIGNALS, CAPTION], rows=limits, workers=Actors(config.workers))
+    set_aside(config.images.uri, read_blocked(session.workspace), error_columns=config.rules.quarantine.columns)
     images, counts = judge_table(composed, config.rules, only=wanted)
     made = frozenset(commit.rows_of(images, ["id"], where="source = 'composed'")["id"].to_pylist())
     return images, [one for one in planned.compositions if one.id in made], counts
 
 
-def _planned(config: PairsConfig) -> Planned:
+def _planned(config: PairsConfig, blocked: Blocked) -> Planned:
     rows = commit.rows_of(config.images, list(COLUMNS), where="verdict = 'kept' AND source != 'composed'").sort_by("id")
     if config.categories:
         rows = rows.filter(pa.array([category in config.categories for category in rows["category"].to_pylist()], pa.bool_()))
-    compositions = plan(rows, config.compose)
+    compositions = [one for one in plan(rows, config.compose) if one.id not in blocked.ids]
     present = commit.ids_in(config.images.uri)
     return Planned(rows, compositions, [one for one in compositions if one.id not in present])
 

@@ -11,7 +11,8 @@ from pipelines.curate import CurateConfig
 DRAWINGS = DecisionConfig(
     leaf="category",
     quarantine=Failed(
-        columns=tuple(one.error_column for one in SIGNALS), reasons=("unreadable", "too_large", "crashed"), otherwise="failed"
+        columns=tuple(one.error_column for one in SIGNALS),
+        reasons=("unreadable", "too_large", "crashed", "taken_down"), otherwise="failed",
     ),
     drop=(
         AtLeast(reason="too_small", columns=("width_px", "height_px"), limit=32),
