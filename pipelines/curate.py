@@ -11,10 +11,11 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curation import commit, funnel
+from curation.blocked import set_aside
 from curation.judging import judge_table
 from curation.signals import SIGNALS
 from curation.tables import TableRef, open_table, pin_rows
-from curation.takedown import read_blocked, set_aside
+from curation.takedown import read_blocked
 from curation.verdict import DecisionConfig
 from curation.workers import Actors
 from infra.session import Session

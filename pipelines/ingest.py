@@ -17,11 +17,12 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curation import commit
+from curation.blocked import Permitted
 from curation.listing import Listing
 from curation.presence import Presence
 from curation.sources import ReadFailure, SourceConfig, build, fingerprint
 from curation.tables import IMAGES_SCHEMA, TableRef, open_table
-from curation.takedown import Permitted, read_blocked
+from curation.takedown import read_blocked
 from curation.workers import Tasks
 from infra.progress import Bar
 from infra.session import Session

@@ -93,7 +93,8 @@ def trace_picture(file: Path, workspace: Workspace) -> PictureLineage:
 
 def trace_bundle(digest: str, workspace: Workspace) -> BundleStep:
     """The way back from a bundle; one that is not on this machine is named and left at that."""
-    for folder, manifest in bundles_in(workspace):
+    for folder in bundle_folders(workspace):
+        manifest = read_manifest(folder)
         if manifest.digest == digest:
             return _step(folder, manifest, workspace)
     note = "this bundle is not on this machine"
@@ -136,14 +137,14 @@ def _step(folder: Path, manifest: Manifest, workspace: Workspace) -> BundleStep:
     )
 
 
-def bundles_in(workspace: Workspace) -> Iterator[tuple[Path, Manifest]]:
+def bundle_folders(workspace: Workspace) -> Iterator[Path]:
     """Every bundle of the workspace, then those that come with the package."""
     places = [CODE_ROOT / "models" / "pretrained"]
     if not workspace.is_remote:
         places.insert(0, workspace.local("bundles"))
     for place in places:
         for file in sorted(place.glob(f"**/{MANIFEST}")):
-            yield file.parent, read_manifest(file.parent)
+            yield file.parent
 
 
 def _evidence(folder: Path, manifest: Manifest) -> tuple[Evidence | None, str]:

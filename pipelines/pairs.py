@@ -14,12 +14,13 @@ from pydantic import BaseModel, Field, TypeAdapter
 
 from curation import commit, funnel
 from curation.backfill import Rows
+from curation.blocked import Blocked, set_aside
 from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, compose, image_table, pairs_of, plan
 from curation.edits.pairing import find_pairs
 from curation.judging import judge_table
 from curation.signals import SIGNALS
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
-from curation.takedown import Blocked, read_blocked, set_aside
+from curation.takedown import read_blocked
 from curation.verdict import DecisionConfig
 from curation.workers import Actors
 from infra.session import Session

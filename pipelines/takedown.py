@@ -20,13 +20,13 @@ import pyarrow.compute as pc
 import yaml
 
 from curation import commit, staging
+from curation.blocked import Near
 from curation.selections import read_selection
 from curation.tables import SupersededTable, TableRef, pin
 from curation.takedown import (
     FOLDER,
     Affected,
     Certificate,
-    Near,
     Record,
     Request,
     Succession,
@@ -101,6 +101,7 @@ def survey(request: Request, known: Record | None, workspace: Workspace) -> Affe
         selections=tuple(_succession(use, request) for use in uses.selections),
         fits=uses.fits,
         bundles=uses.bundles,
+        unreadable_bundles=uses.unreadable_bundles,
         places=tuple(_places(uses.evaluations, workspace)),
     )
 
@@ -241,6 +242,7 @@ def _certificate_place(record: Record, workspace: Workspace) -> str:
 def _not_reached(record: Record, premises: Premises) -> Iterator[str]:
     yield from (f"the original at its source: {row.source} {row.locator}" for row in record.affected.rows if row.locator)
     yield from (f"weights of {bundle}, trained on the rows or built on such a bundle" for bundle in record.affected.bundles)
+    yield from (f"weights of {one}, whose format is another and hides what it saw" for one in record.affected.unreadable_bundles)
     if premises.tracking_uri:
         yield f"files of runs on the MLflow server {premises.tracking_uri}"
     yield "backups and copies made outside of seedbed"
@@ -289,6 +291,7 @@ def _lines(request: Request, affected: Affected) -> list[str]:
         "selections": [f"{one.old}  -{len(one.removed)} samples -> {one.successor}" for one in affected.selections],
         "fits": list(affected.fits),
         "bundles": [f"{one}  (stays; its weights have seen the rows)" for one in affected.bundles],
+        "unreadable": [f"{one}  (a bundle of another format; what it saw cannot be told)" for one in affected.unreadable_bundles],
         "pictures": list(affected.places),
     }
     lines = [f"takedown {request.digest}"]

@@ -17,7 +17,8 @@ from eval.samples import picture_file
 from infra.errors import UserError
 from infra.settings import Settings
 from infra.storage import Workspace
-from pipelines.lineage import bundles_in
+from models.bundle import BundleError, Manifest, read_manifest
+from pipelines.lineage import bundle_folders
 
 
 class SelectionUse(BaseModel, frozen=True, extra="forbid"):
@@ -37,6 +38,8 @@ class Uses(BaseModel, frozen=True, extra="forbid"):
     """Training runs, ended or not, as ``<name>-<digest>``."""
     bundles: tuple[str, ...]
     """Folders of bundles that were trained on the rows or build on one that was."""
+    unreadable_bundles: tuple[str, ...]
+    """Folders of bundles of another format: what they saw cannot be told."""
     evaluations: tuple[str, ...]
     """Evaluations that hold pictures of the rows, as ``evaluations/<digest>``."""
     takedowns: tuple[str, ...]
@@ -90,11 +93,13 @@ def uses_of(ids: Collection[str], workspace: Workspace) -> Uses:
     selections = tuple(_selections(reached, workspace))
     trained = {use.uri for use in selections if any(sample.split == "train" for sample in use.samples)}
     records = read_records(workspace)
+    manifests, unreadable = _manifests(workspace)
     return Uses(
         ids=tuple(sorted(reached)),
         selections=selections,
         fits=tuple(_fits(trained, workspace)),
-        bundles=tuple(_bundles(trained, workspace)),
+        bundles=tuple(_bundles(trained, manifests)),
+        unreadable_bundles=unreadable,
         evaluations=tuple(_evaluations(reached, workspace)),
         takedowns=tuple(one.id for one in records if not reached.isdisjoint(row.id for row in one.affected.rows)),
     )
@@ -108,7 +113,7 @@ def lines_of(uses: Uses) -> list[str]:
     for name in ("fits", "bundles", "evaluations", "takedowns"):
         found = getattr(uses, name)
         lines += [f"{name:<11} {len(found)}", *(f"  {one}" for one in found)]
-    return lines
+    return [*lines, *(f"cannot tell what it saw, its format is another: {one}" for one in uses.unreadable_bundles)]
 
 
 def _selections(ids: frozenset[str], workspace: Workspace) -> Iterator[SelectionUse]:
@@ -130,13 +135,27 @@ def _fits(selections: Collection[str], workspace: Workspace) -> Iterator[str]:
             yield f"{config['name']}-{file.removeprefix('fit-').removesuffix('.yaml')}"
 
 
-def _bundles(selections: Collection[str], workspace: Workspace) -> list[str]:
-    known = {manifest.digest: (str(folder), manifest.lineage) for folder, manifest in bundles_in(workspace)}
-    parents: Mapping[str, tuple[str, ...]] = {digest: lineage.parents for digest, (_, lineage) in known.items()}
-    found = {digest for digest, (_, lineage) in known.items() if lineage.selection.uri in selections}
-    while fresh := {digest for digest in parents if digest not in found and not found.isdisjoint(parents[digest])}:
+def _manifests(workspace: Workspace) -> tuple[dict[str, Manifest], tuple[str, ...]]:
+    """Manifests of all bundles by folder, and folders of those that this installation does not read."""
+    found: dict[str, Manifest] = {}
+    unreadable = []
+    for folder in bundle_folders(workspace):
+        try:
+            found[str(folder)] = read_manifest(folder)
+        except BundleError:
+            unreadable.append(str(folder))
+    return found, tuple(unreadable)
+
+
+def _bundles(selections: Collection[str], manifests: Mapping[str, Manifest]) -> list[str]:
+    found = {folder for folder, manifest in manifests.items() if manifest.lineage.selection.uri in selections}
+    while fresh := _built_on({manifests[folder].digest for folder in found}, manifests) - found:
         found |= fresh
-    return sorted(known[digest][0] for digest in found)
+    return sorted(found)
+
+
+def _built_on(digests: Collection[str], manifests: Mapping[str, Manifest]) -> set[str]:
+    return {folder for folder, manifest in manifests.items() if not frozenset(manifest.lineage.parents).isdisjoint(digests)}
 
 
 def _evaluations(ids: Collection[str], workspace: Workspace) -> Iterator[str]:

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pytest
 
 from curation import commit
+from curation.blocked import set_aside
 from curation.selections import read_selection
 from curation.signals import hashes
 from curation.staging import Staging
@@ -24,7 +25,7 @@ from curation.tables import (
     pin,
     stamped,
 )
-from curation.takedown import Certificate, Record, Request, read_blocked, read_record, set_aside
+from curation.takedown import Certificate, Record, Request, read_blocked, read_record
 from eval.samples import picture_file
 from infra.errors import UserError
 from infra.settings import Settings
@@ -340,7 +341,7 @@ def test_hashes_within_the_radius_are_set_aside_when_they_come_back(premises: Pr
     images = premises.workspace.uri("tables", "images.lance")
     again = [_picture("folder/new-name", "apple"), _picture("folder/other", "dog")]
     lance.write_dataset(_measured(again), images, mode="append")
-    set_aside(images, read_blocked(premises.workspace))
+    set_aside(images, read_blocked(premises.workspace), error_columns=("hashes_error",))
     errors = {row["id"]: row["hashes_error"] for row in lance.dataset(images).to_table().to_pylist()}
     assert errors["folder/new-name"].startswith("taken_down: ")
     assert [row_id for row_id, error in errors.items() if error] == ["folder/new-name"]

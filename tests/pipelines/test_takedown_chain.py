@@ -1,6 +1,7 @@
 """Taken-down pictures do not come back: ingest and curate on a real folder with a real local Ray."""
 
 import io
+import json
 from pathlib import Path
 
 import lance
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from curation.blocked import Blocked, Permitted, set_aside
 from curation.sources import FolderConfig, build
 from curation.sources.protocol import listed
 from curation.tables import TableRef
-from curation.takedown import Blocked, Permitted, read_blocked, set_aside
+from curation.takedown import read_blocked
 from infra.errors import UserError
 from infra.session import Session
 from infra.settings import Settings
@@ -33,8 +35,10 @@ def _png(seed: int) -> bytes:
 def folder(tmp_path: Path) -> Path:
     folder = tmp_path / "pictures"
     folder.mkdir()
-    for seed, name in enumerate(("a", "b", "c")):
+    for seed, name in enumerate("abc"):
         (folder / f"{name}.png").write_bytes(_png(seed))
+    lines = [json.dumps({"file": f"{name}.png", "text_en": f"picture {name}"}) for name in "abc"]
+    (folder / "captions.jsonl").write_text("\n".join(lines))
     return folder
 
 
