@@ -10,6 +10,7 @@ Weights of bundles stay and are named. No other job may run on the workspace mea
 
 import argparse
 import hashlib
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,7 +43,6 @@ from curation.traces import Search, Trace, search
 from infra.errors import UserError
 from infra.settings import Settings
 from infra.storage import Workspace
-from pipelines.job import Outcome
 from pipelines.where_used import SelectionUse, images_table, uses_of
 
 _SHOWN = 10
@@ -224,7 +224,7 @@ def _places(evaluations: Sequence[str], workspace: Workspace) -> Iterator[str]:
             jobs.append(f"visit-{digest}")
     for job in jobs:
         if workspace.exists("jobs", f"{job}.json"):
-            run_id = Outcome.model_validate_json(workspace.read_text("jobs", f"{job}.json")).run_id
+            run_id = json.loads(workspace.read_text("jobs", f"{job}.json")).get("run_id")  # of any release
             if run_id and workspace.exists("mlartifacts", run_id):
                 yield f"mlartifacts/{run_id}"
     if digests and workspace.exists("report.html"):

@@ -92,7 +92,7 @@ def explain(row_id: str, workspace: Workspace) -> Explanation:
         signals={name: _state(name, rest, [column for column in rest if owners[column] == name]) for name in names},
         verdict=row.get("verdict") or "",
         reasons=row.get("verdict_reasons") or [],
-        other={column: _short(rest[column]) for column in rest if owners[column] is None},
+        other={column: _short(rest[column]) for column in rest if owners[column] not in names},
         children=tuple(sorted(descendants_of(images, [row_id]))),
         uses=uses_of([row_id], workspace),
     )
@@ -107,15 +107,15 @@ def lines_of(explanation: Explanation) -> list[str]:
     lines += [f"  {name:<14}{value}" for name, value in filled.items()]
     lines.append(f"  {'picture':<14}{explanation.num_bytes:,} bytes" if explanation.num_bytes else "  no picture")
     lines += [line for name, one in explanation.signals.items() for line in _signal_lines(name, one)]
-    lines += [f"{name}  {value}" for name, value in explanation.other.items()]
+    lines += [f"{name}  {_in_words(name, value)}" for name, value in explanation.other.items()]
     lines += _listed("composed from it", explanation.children)
     for use in explanation.uses.selections:
         lines.append(f"selection {use.uri}")
         samples = [f"{one.task} {one.sample_id}  weight {one.weight:g}, {one.split}" for one in use.samples]
         lines += [f"  {text}" for text in samples[:_MAX_SHOWN]]
         lines += [f"  … {len(samples) - _MAX_SHOWN:,} more (--json)"] if len(samples) > _MAX_SHOWN else []
-    for name in ("fits", "bundles", "evaluations"):
-        lines += _listed(name, getattr(explanation.uses, name))
+    for name in ("fits", "bundles", "unreadable_bundles", "evaluations"):
+        lines += _listed(name.replace("_", " "), getattr(explanation.uses, name))
     return lines
 
 

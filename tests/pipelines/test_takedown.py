@@ -116,6 +116,8 @@ def _shown(workspace: Workspace) -> None:
         file.write_bytes(PICTURES[picture])
         workspace.write_text(json.dumps({"evaluation": f"/w/evaluations/{name}"}), "jobs", f"visit-of-{name}.yaml")
         workspace.write_text("answer", "visits", f"of-{name}", "t2i", "00.png")
+        workspace.write_text(json.dumps({"job": "evaluate", "run_id": f"run-{name}"}), "jobs", f"evaluate-{name}.json")
+        workspace.write_text("a grid", "mlartifacts", f"run-{name}", "artifacts", "grids", "t2i.png")
     workspace.write_text("a page with pictures", "report.html")
 
 
@@ -207,9 +209,10 @@ def test_runs_and_bundles_that_saw_the_rows_are_named_and_stay(premises: Premise
 
 def test_pictures_made_from_the_rows_go_and_others_stay(premises: Premises, settings: Settings):
     command(["--id", "emoji/apple", "--yes"], settings)
-    assert _record(premises).affected.places == ("evaluations/e1", "visits/of-e1", "report.html")
+    assert _record(premises).affected.places == ("evaluations/e1", "visits/of-e1", "mlartifacts/run-e1", "report.html")
     assert premises.workspace.names("evaluations", "*") == ["e2"]
     assert premises.workspace.names("visits", "*") == ["of-e2"]
+    assert premises.workspace.names("mlartifacts", "*") == ["run-e2"]
     assert not premises.workspace.exists("report.html")
     assert not premises.workspace.exists("tables", "images.lance.staging")
 
