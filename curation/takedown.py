@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from curation.blocked import Blocked, Near
 from curation.signals import hashes
-from curation.tables import HASHES_SCHEMA, TableRef, open_table
+from curation.tables import HASHES_SCHEMA, IMAGES_SCHEMA, TableRef, open_table
 from curation.traces import Search, Trace, trace_of
 from infra.errors import UserError
 from infra.storage import Workspace, digest_of
@@ -131,6 +131,8 @@ class Certificate(BaseModel, frozen=True, extra="forbid"):
     searches: tuple[Search, ...]
     is_erased: bool
     """Whether no file holds any of the pictures."""
+    is_proven: bool
+    """Whether moreover the same search had found every one of them before, so that it would find what is left."""
     not_reached: tuple[str, ...]
     """Places that may hold copies and that this command does not touch."""
 
@@ -208,15 +210,10 @@ def pairs_pointing_at(pairs: TableRef, ids: Collection[str]) -> tuple[str, ...]:
 def traces_of(images: TableRef, rows: Sequence[Row]) -> tuple[Trace, ...]:
     """Traces of the rows' pictures, equal ones once; not of those whose equals stay in the table."""
     ids = frozenset(row.id for row in rows)
-    meant = {row.exact_hash for row in rows if row.exact_hash}
     described = _described(images).select(["id", "exact_hash"]).to_pylist()
     staying = {one["exact_hash"] for one in described if one["id"] not in ids}
-    found = {
-        trace.sha256: trace
-        for row_id, encoded in _pictures(open_table(images), where=None)
-        if row_id in ids and (trace := trace_of(row_id, encoded)).sha256 in meant - staying
-    }
-    return tuple(found.values())
+    traces = (trace_of(row_id, encoded) for row_id, encoded in _pictures(open_table(images), where=None) if row_id in ids)
+    return tuple({trace.sha256: trace for trace in traces if trace.sha256 not in staying}.values())
 
 
 def begin(request: Request, *, reason: str, affected: Affected, traces: Sequence[Trace], found_before: Sequence[str]) -> Record:
@@ -247,25 +244,36 @@ def _reached(lines: Sequence[dict], why: dict[str, Why], *, with_equal: bool) ->
 
 
 def _described(images: TableRef) -> pa.Table:
-    """Where the rows are from, and their hashes; exact ones are computed here for rows that `curate` has not seen."""
+    """Where the rows are from, and their hashes.
+
+    Exact ones are computed here where the table has none of the present version; perceptual ones are null there.
+    """
     dataset = open_table(images)
-    names = ["id", "source", "locator", "parents"]
-    known = [field for field in HASHES_SCHEMA if field.name in ("exact_hash", "perceptual_hash")]
-    there = [field.name for field in known if field.name in dataset.schema.names]
-    rows = dataset.to_table(columns=[*names, *there])
-    for field in known:
-        if field.name not in there:
-            rows = rows.append_column(field, pa.nulls(rows.num_rows, field.type))
-    lacking = "exact_hash IS NULL" if "exact_hash" in there else None
-    fresh = {row_id: hashes.exact_hash(encoded) for row_id, encoded in _pictures(dataset, where=lacking)}
-    pairs = zip(rows["id"].to_pylist(), rows["exact_hash"].to_pylist(), strict=True)
-    exact = pa.array([fresh.get(row_id, known_hash) for row_id, known_hash in pairs], pa.string())
-    return rows.set_column(rows.schema.get_field_index("exact_hash"), "exact_hash", exact)
+    is_measured = set(hashes.SIGNAL.schema.names) <= set(dataset.schema.names)
+    own = ["exact_hash", "perceptual_hash", hashes.SIGNAL.version_column] if is_measured else []
+    rows = dataset.to_table(columns=["id", "source", "locator", "parents", *own]).to_pylist()
+    fresh = {
+        row_id: hashes.exact_hash(encoded)
+        for row_id, encoded in _pictures(dataset, where=hashes.SIGNAL.todo if is_measured else None)
+    }
+    for row in rows:
+        is_present = row.get(hashes.SIGNAL.version_column) == hashes.SIGNAL.version
+        row["exact_hash"] = row["exact_hash"] if is_present else fresh.get(row["id"])
+        row["perceptual_hash"] = row["perceptual_hash"] if is_present else None
+    return pa.Table.from_pylist(rows, schema=_DESCRIBED_SCHEMA)
+
+
+_DESCRIBED_SCHEMA = pa.schema(
+    [
+        *(IMAGES_SCHEMA.field(name) for name in ("id", "source", "locator", "parents")),
+        *(HASHES_SCHEMA.field(name) for name in ("exact_hash", "perceptual_hash")),
+    ]
+)
 
 
 def _pictures(dataset: lance.LanceDataset, *, where: str | None) -> Iterator[tuple[str, bytes]]:
     """Ids and bytes of rows that have bytes, a few at a time."""
-    filled = "image IS NOT NULL" if where is None else f"image IS NOT NULL AND {where}"
+    filled = "image IS NOT NULL" if where is None else f"image IS NOT NULL AND ({where})"
     for batch in dataset.to_batches(columns=["id", "image"], filter=filled, batch_size=_ROWS_AT_ONCE):
         yield from zip(batch["id"].to_pylist(), batch["image"].to_pylist(), strict=True)
 

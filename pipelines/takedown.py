@@ -80,7 +80,10 @@ def command(arguments: Sequence[str], settings: Settings) -> int:
     if not flags.yes:
         raise UserError("nothing was changed; this cannot be undone, so say the same with --yes (--dry-run only lists)")
     record = prepared(request, known, affected, reason=flags.reason, premises=premises)
-    print(finish(record, premises))
+    certificate = finish(record, premises)
+    proof = "each was found before and none is left" if certificate.is_proven else "none is left, but not all were found before"
+    searched = f"{sum(one.num_files for one in certificate.searches):,} files searched for {certificate.num_pictures:,} pictures"
+    print(f"erased; {searched}: {proof}\n{_certificate_place(record, premises.workspace)}")
     return 0
 
 
@@ -125,8 +128,8 @@ def prepared(request: Request, known: Record | None, affected: Affected, *, reas
     return fresh
 
 
-def finish(record: Record, premises: Premises) -> str:
-    """Carry out all steps and prove the result; gives the place of the certificate.
+def finish(record: Record, premises: Premises) -> Certificate:
+    """Carry out all steps and prove the result; gives the certificate, which is stored too.
 
     Raises:
         UserError: a file still holds a picture; the certificate names all of them.
@@ -138,6 +141,7 @@ def finish(record: Record, premises: Premises) -> str:
     certificate = Certificate(
         takedown=record.id, searched=datetime.now(UTC), num_pictures=len(record.traces),
         num_found_before=len(set(record.found_before)), searches=searches, is_erased=not hits,
+        is_proven=not hits and {trace.id for trace in record.traces} <= set(record.found_before),
         not_reached=tuple(_not_reached(record, premises)),
     )  # fmt: skip
     place = write_certificate(premises.workspace, certificate)
@@ -145,7 +149,7 @@ def finish(record: Record, premises: Premises) -> str:
         folder, first = hits[0]
         raise UserError(f"picture {first.id} is still in {folder}/{first.file} ({place} has all); delete that file, then repeat")
     write_record(premises.workspace, record.model_copy(update={"finished": certificate.searched}))
-    return place
+    return certificate
 
 
 def erase_pictures_shown(record: Record, premises: Premises) -> None:

@@ -223,6 +223,7 @@ def test_the_certificate_says_what_was_searched_and_that_it_had_been_found_befor
     text = premises.workspace.read_text("takedowns", f"{record.id}.certificate.json")
     certificate = Certificate.model_validate_json(text)
     assert certificate.is_erased
+    assert certificate.is_proven
     assert (certificate.num_pictures, certificate.num_found_before) == (3, 3)
     searched = certificate.searches[0]
     assert searched.place == premises.workspace.root
@@ -326,6 +327,15 @@ def test_a_picture_that_another_source_gives_too_survives_the_withdrawal_of_a_so
     blocked = read_blocked(premises.workspace)
     assert blocked.exact_hashes == frozenset()
     assert blocked.sources == {"folder"}
+
+
+def test_hashes_of_an_older_version_are_not_relied_on(premises: Premises, settings: Settings, capsys: pytest.CaptureFixture[str]):
+    images = premises.workspace.uri("tables", "images.lance")
+    lance.dataset(images).update({"hashes_version": "'old'", "exact_hash": "concat('old ', id)"})
+    assert command(["--hash", hashes.exact_hash(PICTURES["apple"]), "--yes"], settings) == 0
+    assert "searched for 3 pictures: each was found before and none is left" in capsys.readouterr().out
+    assert _ids(premises) == ["emoji/bear", "emoji/cat", "folder/dog"]
+    assert hashes.exact_hash(PICTURES["both"]) in read_blocked(premises.workspace).exact_hashes
 
 
 def test_rows_that_were_never_measured_are_found_by_their_bytes(workspace: Workspace, settings: Settings):
