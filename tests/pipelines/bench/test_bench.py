@@ -17,7 +17,7 @@ def test_a_benchmark_writes_its_result_beside_its_peers(
     place = tmp_path / "memory.json"
     assert command(["memory", "--quick", "--json", str(place)], settings) == 0
     result = BenchResult.model_validate(json.loads(place.read_text()))
-    assert result.ratios["seconds"] > 1
+    assert result.ratios["seconds"] > 0  # how fast is for BENCHMARKS.md to say: a test that times fails on a busy machine
     assert all(result.checks.values())
     assert "bit for bit" in capsys.readouterr().out
 
