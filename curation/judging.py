@@ -13,8 +13,8 @@ from lance import LanceDataset
 
 from curation import commit, funnel
 from curation.evidence import Evidence
-from curation.signals import SIGNALS
-from curation.tables import FEATURE_DIM, REASONS, VERDICT_SCHEMA, TableRef, open_table, pin
+from curation.signals import SIGNALS, hashes
+from curation.tables import REASONS, VERDICT_SCHEMA, TableRef, open_table, pin
 from curation.verdict import QUARANTINED, VERDICTS, Decision, DecisionConfig, columns_of, decide, reasons_of
 from infra.errors import UserError
 
@@ -43,7 +43,7 @@ def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | 
     newest = commit.add_columns(pin(TableRef(uri=ref.uri)), VERDICT_SCHEMA)
     columns = dict.fromkeys([*columns_of(rules), "category", *VERDICT_SCHEMA.names])
     rows = commit.rows_of(ref, list(columns), where=_MEASURED)
-    decision = decide(Evidence(rows, features=FeatureColumn(open_table(newest), rows["_rowid"])), rules)
+    decision = decide(Evidence(rows, features=FeatureColumn(open_table(newest), rules.features, rows["_rowid"])), rules)
     _warn_of_quarantined(rows, decision)
     is_ours = _is_among(rows["id"], only)
     judged = _with_verdicts(rows, decision)
@@ -55,27 +55,47 @@ def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | 
 
 
 class FeatureColumn:
-    """Looks up image features by the number of the row among those given; zeros for a row without."""
+    """Looks up vectors by the number of the row among those given; zeros for a row without.
 
-    def __init__(self, dataset: LanceDataset, row_ids: pa.ChunkedArray) -> None:
-        self._dataset = dataset
+    Args:
+        column: of vectors of numbers, or of thumbnails, which are centred.
+        row_ids: Lance's, of the rows that are numbered.
+    """
+
+    def __init__(self, dataset: LanceDataset, column: str, row_ids: pa.ChunkedArray) -> None:
+        self._dataset, self._column = dataset, column
         self._row_ids = row_ids.to_numpy()
 
     def __call__(self, rows: Int64[np.ndarray, "b"]) -> Float32[np.ndarray, "b d"]:
-        """The features of the rows with these numbers."""
+        """The vectors of the rows with these numbers.
+
+        Raises:
+            UserError: the table has no such column.
+        """
+        if self._column not in self._dataset.schema.names:
+            raise UserError(f"table {self._dataset.uri} has no column {self._column!r} to compare by; run `seedbed curate` first")
         wanted = self._row_ids[rows]
-        vectors = np.zeros((len(rows), FEATURE_DIM), np.float32)
+        vectors = np.zeros((len(rows), _width(self._dataset.schema.field(self._column).type)), np.float32)
         if not len(rows):
             return vectors
-        where = f"image_features IS NOT NULL AND _rowid IN ({','.join(map(str, np.unique(wanted).tolist()))})"
-        found = self._dataset.scanner(columns=["image_features"], filter=where, with_row_id=True).to_table()
+        where = f"{self._column} IS NOT NULL AND _rowid IN ({','.join(map(str, np.unique(wanted).tolist()))})"
+        found = self._dataset.scanner(columns=[self._column], filter=where, with_row_id=True).to_table()
         known = found["_rowid"].to_numpy()
         order = np.argsort(known)
         places = np.searchsorted(known[order], wanted)
         is_known = np.append(known[order], np.uint64(2**64 - 1))[places] == wanted
-        flat = found["image_features"].combine_chunks().flatten().to_numpy()
-        vectors[is_known] = flat.reshape(-1, FEATURE_DIM)[order[places[is_known]]]
+        vectors[is_known] = _matrix(found[self._column].combine_chunks())[order[places[is_known]]]
         return vectors
+
+
+def _width(vectors: pa.DataType) -> int:
+    return vectors.byte_width if pa.types.is_fixed_size_binary(vectors) else vectors.list_size
+
+
+def _matrix(vectors: pa.Array) -> Float32[np.ndarray, "b d"]:
+    if not pa.types.is_fixed_size_binary(vectors.type):
+        return vectors.flatten().to_numpy().reshape(len(vectors), vectors.type.list_size)
+    return hashes.centred(np.frombuffer(b"".join(vectors.to_pylist()), np.uint8).reshape(len(vectors), -1))
 
 
 def _with_verdicts(rows: pa.Table, decision: Decision) -> pa.Table:

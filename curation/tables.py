@@ -22,6 +22,8 @@ SCHEMA_VERSION = 1
 SUPERSEDED_BY = b"seedbed.superseded_by"
 """Key of the schema metadata of a closed table: the URI of the table that took its place."""
 
+THUMBNAIL_SIDE_PX = 16
+
 FEATURE_DIM = 1280
 """Width of EfficientNet-lite0 pooled features."""
 
@@ -78,16 +80,24 @@ IMAGES_SCHEMA = pa.schema(
 
 HASHES_SCHEMA = pa.schema(
     [
+        pa.field("num_bytes", pa.int64()),                # of the file
         pa.field("width_px", pa.int32()),                 # of the whole picture, upright
         pa.field("height_px", pa.int32()),
         pa.field("exact_hash", pa.string()),              # SHA-256 of the file
         pa.field("perceptual_hash", pa.uint64()),         # 64-bit DCT hash of the picture on white
+        pa.field("thumbnail", pa.binary(THUMBNAIL_SIDE_PX**2)),  # luma of the picture squeezed into a square, row by row
     ]
 )
 
 APPEARANCE_SCHEMA = pa.schema(
     [
+        pa.field("aspect", pa.float32()),                 # longer by shorter side, at least 1
+        pa.field("bytes_per_pixel", pa.float32()),        # of the file
         pa.field("sharpness", pa.float32()),              # variance of the Laplacian of luma, luma in [0, 255]
+        pa.field("luma_mean", pa.float32()),              # in [0, 255]
+        pa.field("luma_entropy", pa.float32()),           # bits, in [0, 8]
+        pa.field("border_variance", pa.float32()),        # of luma in [0, 255]
+        pa.field("saturation", pa.float32()),             # in [0, 1]
         pa.field("colourfulness", pa.float32()),          # Hasler & Suesstrunk 2003, eq. for M^(3)
         pa.field("alpha_cover", pa.float32()),            # share of pixels with alpha > 1/2, in [0, 1]
     ]

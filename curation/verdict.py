@@ -66,6 +66,8 @@ class DecisionConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docst
     """What a row must be; a setting is reached by its reason, for example ``drop.blurred.limit``."""
     dedup: DedupConfig | None
     """Which rows count as one; None to keep duplicates."""
+    features: str
+    """Column of the vectors that duplicates and cells of balance are compared by: of numbers, or ``thumbnail``."""
     balance: BalanceConfig | None
     """What is thinned; None for nothing."""
     quotas: QuotaConfig | None

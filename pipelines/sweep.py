@@ -149,7 +149,7 @@ def _evidence(config: SweepConfig, variants: list[Variant]) -> Evidence:
     if lacking:
         raise UserError(f"table {config.images.uri} has no column {lacking[0]!r} that the rules read; run `seedbed curate` first")
     rows = commit.rows_of(config.images, list(columns))
-    return Evidence(rows, features=FeatureColumn(open_table(config.images), rows["_rowid"]))
+    return Evidence(rows, features=FeatureColumn(open_table(config.images), config.rules.features, rows["_rowid"]))
 
 
 def _record(one: Swept, session: Session, *, parent: Run, digest: str) -> None:

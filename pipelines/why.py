@@ -148,7 +148,9 @@ def _state(name: str, row: Mapping[str, JsonValue], columns: Sequence[str]) -> S
 
 
 def _short(value: JsonValue) -> JsonValue:
-    """The value, or the length of a long vector."""
+    """The value, or the length of a long vector or of bytes."""
+    if isinstance(value, bytes):
+        return f"{len(value)} bytes"
     is_vector = isinstance(value, list) and len(value) > _MAX_NUMBERS and isinstance(value[0], float)
     return f"{len(value)} numbers" if isinstance(value, list) and is_vector else value
 

@@ -1,4 +1,4 @@
-"""The small picture that looks are measured on.
+"""The small pictures that looks are measured on.
 
 Sharpness, entropy and the like depend on how large a picture is shown, so all pictures are measured at one size: about
 `VIEW_PIXELS` pixels, whatever their shape; smaller ones as they are. Squares of the decoder's pixels are averaged, which keeps
@@ -10,48 +10,30 @@ decoder's pixels, too: made of the small picture it would differ more between co
 y, x pixels; values in [0, 255]
 """
 
-from typing import NamedTuple
-
 import numpy as np
 from jaxtyping import UInt8
 from PIL import Image
 
-from curation.decode import Scaled
+from curation.signals.contract import VIEW_SIDE_PX
 
 VERSION = 1
 """Raised when the pixels of a view change; every signal measured on one depends on it."""
 
-MIN_SIDE_PX = 240
-"""What the decoder is asked for: it may shrink a JPEG while its shorter side stays this long. Half of 480 rather than 256, so
-that the sizes of screens and cameras, 480, 960 and 1920, can be shrunk by 2, 4 and 8."""
-
-VIEW_PIXELS = 240 * 240
-"""What every picture with a shorter side of `MIN_SIDE_PX` has after decoding."""
+VIEW_PIXELS = VIEW_SIDE_PX * VIEW_SIDE_PX
+"""What every picture with a shorter side of `VIEW_SIDE_PX` has after decoding."""
 
 SQUARE_SIDE_PX = 32
 
 
-class View(NamedTuple):
-    """A picture, ready to be measured."""
-
-    luma: UInt8[np.ndarray, "y x"]
+def small_luma(rgb: UInt8[np.ndarray, "v u 3"]) -> Image.Image:
     """ITU-R BT.601 luma at the common size."""
-    histogram: tuple[int, ...]
-    """Number of pixels of `luma` at each of 256 values."""
-    square: UInt8[np.ndarray, "32 32"]
+    luma = Image.fromarray(rgb).convert("L")
+    shrink = min(1.0, (VIEW_PIXELS / (luma.width * luma.height)) ** 0.5)
+    size = max(1, round(luma.width * shrink)), max(1, round(luma.height * shrink))
+    return luma.resize(size, Image.Resampling.BOX)
+
+
+def square_luma(rgb: UInt8[np.ndarray, "v u 3"]) -> UInt8[np.ndarray, "32 32"]:
     """All luma in a square, without regard to shape: what perceptual hashes are made of."""
-    rgb: UInt8[np.ndarray, "v u 3"]
-    """All colours, as decoded."""
-
-
-def view_of(scaled: Scaled) -> View:
-    """The view of a decoded picture."""
-    luma = Image.fromarray(scaled.pixels).convert("L")
-    small = luma.resize(_size(luma.width, luma.height), Image.Resampling.BOX)
-    square = luma.resize((SQUARE_SIDE_PX, SQUARE_SIDE_PX), Image.Resampling.BILINEAR, reducing_gap=3.0)
-    return View(np.asarray(small), tuple(small.histogram()), np.asarray(square), scaled.pixels)
-
-
-def _size(width_px: int, height_px: int) -> tuple[int, int]:
-    shrink = min(1.0, (VIEW_PIXELS / (width_px * height_px)) ** 0.5)
-    return max(1, round(width_px * shrink)), max(1, round(height_px * shrink))
+    luma, size = Image.fromarray(rgb).convert("L"), (SQUARE_SIDE_PX, SQUARE_SIDE_PX)
+    return np.asarray(luma.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))

@@ -3,15 +3,15 @@
 Every tool runs as a program of its own with two workers, on the same files from a warm page cache, in turns. What counts is CPU
 time of the whole tree of its processes, which neighbours on the machine disturb least, and how right it was.
 
-* Ours: one pass measures eleven signals into a Lance table and decides on duplicates and filters. It is compared with each
-  peer's smaller piece of the work. `ingest` is a second program: fetch, check, shrink, encode, store.
+* Ours: pictures into a Lance table, fifteen measurements of each into columns, decisions on duplicates and filters, all by the
+  jobs' own code on a local Ray of two workers. It is compared with each peer's smaller piece of the work. `ingest` is a second
+  program, of two plain processes: fetch, check, shrink, encode, store.
 * Daft: read, decode, perceptual hash, Parquet. Data-Juicer: three filters and deduplication by hash, without ``op_fusion``, which
   it documents as an optimisation and which took twice the time and 9 GB in earlier trials. cleanvision: its nine checks, on the
   whole files only, since one bad file ends it. img2dataset: fetch from a local server, shrink to 256 px, encode, tar.
 
 Each tool also runs on a few files. The difference gives its time a picture (`cpu_ms_per_image`); what is left is its fixed start
-(`start_cpu_s`: imports, processes). Ratios compare times a picture, without anybody's start; those with it stand beside them.
-Ray is not part of our side yet: workers are two plain processes.
+(`start_cpu_s`: imports, processes, Ray). Ratios compare times a picture without anybody's start; those with it stand beside them.
 """
 
 import json

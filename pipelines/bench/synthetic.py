@@ -39,6 +39,7 @@ RULES = DecisionConfig(
         near=NearConfig(hashes="perceptual_hash", bits=3, cosine=0.9, same=("style",), parents=None, cells=None),
         memory_bytes=1 << 30,
     ),
+    features="image_features",
     balance=BalanceConfig(
         leaves=None,
         words=WordAxis(column="text_en", threshold=2000, min_rows=100, most=4),

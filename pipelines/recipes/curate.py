@@ -33,6 +33,7 @@ DRAWINGS = DecisionConfig(
         ),
         memory_bytes=1 << 30,
     ),
+    features="image_features",
     balance=None,
     quotas=None,
     seed=0,

@@ -31,7 +31,7 @@ def _rows() -> pa.Table:
         }
         for number in range(NUM)
     ]  # fmt: skip
-    rows[1] |= {"exact_hash": "h0"}
+    rows[1] |= {"exact_hash": "h0", "thumbnail": bytes([255, *[0] * 255])}
     rows[2] |= {"perceptual_hash": 1}
     rows[3] |= {"perceptual_hash": 2}
     rows[4] |= {"sharpness": 0.5, "text_en": " "}
@@ -90,7 +90,18 @@ def test_a_reason_that_no_standing_verdict_has_is_refused(table: TableRef) -> No
 def test_features_are_found_by_row_and_missing_ones_are_zero(table: TableRef) -> None:
     dataset = lance.dataset(table.uri)
     row_ids = dataset.to_table(columns=[], with_row_id=True)["_rowid"]
-    found = FeatureColumn(dataset, row_ids)(np.array([3, 5, 0, 3]))
+    found = FeatureColumn(dataset, "image_features", row_ids)(np.array([3, 5, 0, 3]))
     assert found.argmax(axis=1).tolist() == [3, 0, 0, 3]
     assert found.sum(axis=1).tolist() == [1, 0, 1, 1]
-    assert FeatureColumn(dataset, row_ids)(np.array([], np.int64)).shape == (0, FEATURE_DIM)
+    assert FeatureColumn(dataset, "image_features", row_ids)(np.array([], np.int64)).shape == (0, FEATURE_DIM)
+    with pytest.raises(UserError, match="no column 'joint8' to compare by"):
+        FeatureColumn(dataset, "joint8", row_ids)(np.array([0]))
+
+
+def test_thumbnails_are_compared_less_their_means(table: TableRef) -> None:
+    dataset = lance.dataset(table.uri)
+    row_ids = dataset.to_table(columns=[], with_row_id=True)["_rowid"]
+    found = FeatureColumn(dataset, "thumbnail", row_ids)(np.array([1, 5]))
+    mean = 255 / 256
+    assert found[0].tolist() == [255 - mean, *[-mean] * 255]
+    assert not found[1].any()

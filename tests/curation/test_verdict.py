@@ -40,6 +40,7 @@ RULES = DecisionConfig(
         TextLength(reason="no_text", column="text_en", low=1, high=None),
     ),
     dedup=DedupConfig(exact="exact_hash", prefer=("width_px",), near=NEAR, memory_bytes=1 << 24),
+    features="image_features",
     balance=None,
     quotas=None,
     seed=0,

@@ -55,10 +55,10 @@ def _measured(rows: list[dict]) -> pa.Table:
         "width_px": [8] * len(rows), "height_px": [8] * len(rows),
         "exact_hash": [hashes.exact_hash(row["image"]) for row in rows],
         "perceptual_hash": [PERCEPTUAL[row["text_en"]] for row in rows],
-        "hashes_version": [hashes.SIGNAL.version] * len(rows), "hashes_error": [None] * len(rows),
+        "hashes_version": [hashes.SIGNAL.version] * len(rows),
     }  # fmt: skip
     for field in hashes.SIGNAL.schema:
-        table = table.append_column(field, pa.array(values[field.name], field.type))
+        table = table.append_column(field, pa.array(values.get(field.name, [None] * len(rows)), field.type))
     return table.cast(stamped(table.schema))
 
 
