@@ -9,6 +9,8 @@ Three ways to fill a table, all safe to break off at any moment and to run again
 
 And one way to take rows away for good: `erase_rows`, which leaves nothing of them in any file, version or tag.
 
+Indexes (`index_texts`, `index_vectors`, `extend_indexes`) are built here as well; `curation.retrieval` says which and when.
+
 Workers hand back metadata only and the driver commits as it arrives, so a killed job loses at most what was under way. Column
 files are committed by Lance's data replacement, which goes together with appends, deletes and replacements of other columns made
 meanwhile. Chosen over merge-insert (rewrites whole rows), over column merges (any append in between makes them start again) and
@@ -283,6 +285,24 @@ def set_columns(ref: TableRef, values: pa.Table) -> TableRef:
         updated.append(metadata)
     operation = lance.LanceOperation.Update(updated_fragments=updated, fields_modified=fields)
     return TableRef(uri=ref.uri, version=lance.LanceDataset.commit(ref.uri, operation, read_version=ref.version).version)
+
+
+def index_texts(uri: str, column: str, tokenizer: Mapping[str, str | int | bool]) -> None:
+    """Build, or build anew, a full-text index (BM25) of a column of strings or lists of strings."""
+    lance.dataset(uri).create_scalar_index(column, "INVERTED", replace=True, **tokenizer)
+
+
+def index_vectors(uri: str, column: str, *, kind: str, num_partitions: int, num_sub_vectors: int | None) -> None:
+    """Build, or build anew, an index of a vector column for cosine distances; `kind` is IVF_FLAT or IVF_PQ."""
+    lance.dataset(uri).create_index(
+        column, kind, metric="cosine", num_partitions=num_partitions, num_sub_vectors=num_sub_vectors, replace=True
+    )
+
+
+def extend_indexes(uri: str, names: Sequence[str]) -> None:
+    """Take rows that came, or whose values changed, since an index was built into it; nothing is trained anew."""
+    if names:
+        lance.dataset(uri).optimize.optimize_indices(index_names=list(names))
 
 
 class _FragmentWriter:

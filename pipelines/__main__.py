@@ -50,6 +50,8 @@ JOBS: dict[str, Job] = {
     "why": Job("pipelines.why", "ID: everything known of one row", is_command=True),
     "where-used": Job("pipelines.where_used", "SOURCE|ID: what saw a row, or any row of a source", is_command=True),
     "takedown": Job("pipelines.takedown", "erase pictures and all made from them, prove it, keep them out", is_command=True),
+    "search": Job("pipelines.search", "WORDS: find pictures by words, a picture or a scenario", is_command=True),
+    "label": Job("pipelines.label", "export or import labels; refit; write the score as a column", is_command=True),
     "lineage": Job("pipelines.lineage", "FILE: from a generated picture back to its sources", is_command=True),
     "doctor": Job("pipelines.doctor", "check this installation", is_command=True),
     "bench": Job("pipelines.bench.command", "NAME: measure speed beside peers", is_command=True),
@@ -64,9 +66,8 @@ SOURCES_WITH_A_PLACE: dict[str, str] = {
 _OPTIONS = """\
   --set path=value  change one setting; may be repeated (--dry-run shows them)
   --from FILE       take the configuration from a saved YAML file, not a recipe
-  --root DIR_OR_URI workspace                                 [runs/work]
-  --address ADDR    join this Ray cluster instead of a local one
-  --dry-run         print the resolved configuration and stop"""
+  --root DIR_OR_URI workspace [runs/work];  --dry-run  show the settings, stop
+  --address ADDR    join this Ray cluster instead of a local one"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

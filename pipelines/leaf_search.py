@@ -1,0 +1,79 @@
+"""Rows that may belong to a scenario of the taxonomy, for those that starve, found as if it were searched for."""
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from curation.retrieval import Hit, Query, rows_by_id, search
+from curation.signals.taxonomy import MINILM_SCORING, Captions, LeafScorer, MiniLm
+from curation.tables import TableRef
+from curation.taxonomy.assignment import AssignmentConfig, assign
+from curation.taxonomy.leaves import Leaf, Taxonomy
+from curation.taxonomy.loading import load_taxonomy
+from curation.taxonomy.quotas import Starving
+from infra.errors import UserError
+from pipelines.finding import Finder
+
+BY_KEYWORDS = AssignmentConfig(min_score=0.5, max_further=2)
+"""When the keywords of a caption alone put a row into a leaf."""
+
+LOOKED_AT = 10
+"""Rows searched for each that is proposed: some are in the leaf already."""
+
+
+class Candidate(NamedTuple):
+    """A row proposed for a leaf."""
+
+    hit: Hit
+    fit: float
+    """Score of its captions for the leaf, in [0, 1]; 0 when only its picture speaks for it."""
+    leaf: str
+    """The leaf that its captions put it into, or "unassigned"."""
+
+
+def propose(finder: Finder, leaf_id: str, *, limit: int, where: str | None = None) -> tuple[TableRef, list[Candidate]]:
+    """Rows outside a leaf that fit it best, in the order of the fused ranking; and the table they are in.
+
+    Raises:
+        UserError: the taxonomy has no such leaf.
+    """
+    taxonomy = load_taxonomy()
+    leaf = _leaf(taxonomy, leaf_id)
+    table = finder.prepared()
+    query = Query(words=" ".join((*leaf.keywords.en, *leaf.keywords.zh)))
+    if finder.knows_meaning:
+        query = query._replace(meaning=finder.meaning([leaf.definition, *leaf.examples.en, ", ".join(leaf.keywords.en)]))
+    hits = search(table, query, limit=limit * LOOKED_AT, where=where)
+    return table, outside_leaf(taxonomy, leaf, hits, captions=_captions(table, hits))[:limit]
+
+
+def propose_for_starving(finder: Finder, starving: Sequence[Starving], *, most: int) -> Mapping[str, list[Candidate]]:
+    """Candidates for leaves that `leaf_quotas` found starving, as many as each lacks and at most `most`, by leaf."""
+    return {one.leaf: propose(finder, one.leaf, limit=min(most, one.wanted - one.found))[1] for one in starving}
+
+
+def outside_leaf(taxonomy: Taxonomy, leaf: Leaf, hits: Sequence[Hit], *, captions: Captions) -> list[Candidate]:
+    """The hits that keywords do not put into the leaf already, each with how well its captions fit."""
+    if not hits:
+        return []
+    by_keywords = LeafScorer(taxonomy, MINILM_SCORING).scores(captions)
+    now = assign(by_keywords, BY_KEYWORDS)
+    scores = LeafScorer(taxonomy, MINILM_SCORING, embedder=MiniLm(), leaves=[leaf.id]).scores(captions)
+    fits = [entries[0]["score"] if entries else 0.0 for entries in scores.to_pylist()]
+    further = [{entry["leaf"] for entry in entries} for entries in now["further_leaves"].to_pylist()]
+    rows = zip(hits, fits, now["leaf"].to_pylist(), further, strict=True)
+    return [Candidate(hit, fit, assigned) for hit, fit, assigned, others in rows if leaf.id not in {assigned, *others}]
+
+
+def _leaf(taxonomy: Taxonomy, leaf_id: str) -> Leaf:
+    if leaf_id in taxonomy.leaves:
+        return taxonomy.leaves[leaf_id]
+    near = get_close_matches(leaf_id, taxonomy.leaves, n=3, cutoff=0.4)
+    hint = f"did you mean {' or '.join(near)}?" if near else "leaves are named domain/leaf, see curation/taxonomies"
+    raise UserError(f"the taxonomy has no leaf {leaf_id!r}; {hint}")
+
+
+def _captions(table: TableRef, hits: Sequence[Hit]) -> Captions:
+    rows = rows_by_id(table, [hit.id for hit in hits], ["text_en", "text_zh"])
+    assert rows.num_rows == len(hits), (rows.num_rows, len(hits))
+    return Captions(rows["text_en"].to_pylist(), rows["text_zh"].to_pylist())
