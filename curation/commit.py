@@ -289,7 +289,8 @@ def set_columns(ref: TableRef, values: pa.Table) -> TableRef:
 
 def index_texts(uri: str, column: str, tokenizer: Mapping[str, str | int | bool]) -> None:
     """Build, or build anew, a full-text index (BM25) of a column of strings or lists of strings."""
-    lance.dataset(uri).create_scalar_index(column, "INVERTED", replace=True, **tokenizer)
+    index = lance.dataset(uri).create_scalar_index
+    index(column, "INVERTED", replace=True, **tokenizer)  # pyright: ignore[reportArgumentType]  all of it is for the tokenizer
 
 
 def index_vectors(uri: str, column: str, *, kind: str, num_partitions: int, num_sub_vectors: int | None) -> None:

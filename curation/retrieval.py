@@ -110,7 +110,7 @@ def search(ref: TableRef, query: Query, *, limit: int, where: str | None = None)
         UserError: an empty query, or a table that lacks what the query needs.
         BadFilter: `where` is no filter of this table.
     """
-    if not any(query):
+    if not query.words and query.meaning is None and query.likeness is None:
         raise UserError("nothing to search for; give words, a picture or both")
     dataset, depth = open_table(ref), limit * DEPTH
     rankings: dict[str, list[Ranked]] = {}
@@ -233,11 +233,8 @@ def _text_columns(dataset: LanceDataset) -> list[str]:
 
 def _vector_columns(dataset: LanceDataset) -> list[str]:
     fields: Iterator[pa.Field] = iter(dataset.schema)
-    return [field.name for field in fields if field.name == FEATURES or field.name.startswith("joint") and _is_vector(field)]
-
-
-def _is_vector(field: pa.Field) -> bool:
-    return pa.types.is_fixed_size_list(field.type)
+    vectors = (field.name for field in fields if pa.types.is_fixed_size_list(field.type))
+    return [name for name in vectors if name == FEATURES or name.startswith("joint")]
 
 
 def _build_vector_index(dataset: LanceDataset, column: str, *, present: str | None, sizes: IndexSizes) -> bool:

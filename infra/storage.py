@@ -7,6 +7,7 @@
     bundles/<name>-<digest>/                      what training hands over
     fits/<name>-<digest>/                         checkpoints and meters of a run
     evaluations/<digest>/                         samples and grids
+    labels/<name>/                                what people answered about pictures
     jobs/<job>-<digest>.json                      one record for every finished job
     mlflow.db  mlartifacts/  chain.json           the record of runs
 

@@ -29,6 +29,8 @@ from pipelines.columns import fill
 from pipelines.job import finished
 
 WORKERS = 2
+FIRST_UNREAD = "\u2e80"
+"""From here on Unicode is East Asian (or pictures), which MiniLM's vocabulary does not hold."""
 
 
 class Finder:
@@ -60,8 +62,9 @@ class Finder:
         return pin(TableRef(uri=self._uri))
 
     def of_text(self, text: str) -> Query:
-        """By words and, when there is a head and the text is English, by meaning."""
-        return Query(words=text, meaning=self.meaning([text]) if self.knows_meaning and text.isascii() else None)
+        """By words and, when there is a head and the text is in letters that its encoder reads, by meaning."""
+        is_read = max(text, default="") < FIRST_UNREAD
+        return Query(words=text, meaning=self.meaning([text]) if self.knows_meaning and is_read else None)
 
     def of_picture(self, file: Path) -> Query:
         """By likeness to a picture file.

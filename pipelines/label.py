@@ -173,8 +173,8 @@ def _uncertain_pool(table: TableRef, column: str, labelled: set[str], *, num: in
 def _drawn_pool(table: TableRef, name: str, taken: set[str], *, num: int, where: str | None) -> list[Asked]:
     """Rows by the order of a keyed hash: the same ones on every machine."""
     ids = open_table(table).to_table(columns=["id"], filter=_measured(where))["id"].to_pylist()
-    left = (row_id for row_id in ids if row_id not in taken)
-    return [Asked(row_id, None) for row_id in sorted(left, key=lambda one: hashlib.sha256(f"{name}:{one}".encode()).digest())[:num]]
+    keys = {row_id: hashlib.sha256(f"{name}:{row_id}".encode()).digest() for row_id in ids if row_id not in taken}
+    return [Asked(row_id, None) for row_id in sorted(keys, key=lambda row_id: keys[row_id])[:num]]
 
 
 def _unlike(table: TableRef, pool: Sequence[Asked], num: int, *, seed: int) -> list[Asked]:

@@ -33,7 +33,7 @@ def _separable(num: int, *, seed: int = 0, width: int = 32) -> tuple[list[str], 
 def test_more_labels_tell_more_of_what_was_not_seen() -> None:
     _, found, answers = _separable(2_000)
     accuracy = []
-    for num in (10, 40, 400):
+    for num in (20, 80, 400):
         scores = fit(found[:num], answers[:num]).scores(found[1_000:])
         accuracy.append(float(((scores > 0.5) == answers[1_000:]).mean()))
     assert accuracy[0] < accuracy[1] < accuracy[2]

@@ -72,8 +72,6 @@ def test_a_picture_finds_its_like_with_an_index_and_without(table: TableRef) -> 
 
 
 def test_what_words_and_picture_agree_on_comes_first(table: TableRef) -> None:
-    hits = search(table, Query(words="green", likeness=_axes([0])[0]), limit=10)
-    assert {hit.text for hit in hits} == {"a picture of a green apple"} or hits[0].places.keys() == {"likeness"}
     both = search(table, Query(words="apple", likeness=_axes([0])[0]), limit=40)
     assert all("apple" in hit.text for hit in both)
     assert both[0].places.keys() == {"words", "likeness"}
