@@ -168,7 +168,7 @@ def rows_by_id(ref: TableRef, ids: Sequence[str], columns: Sequence[str]) -> pa.
         return dataset.schema.empty_table().select(["id", *columns])
     found = pa.concat_tables(parts)
     place = {row_id: index for index, row_id in enumerate(found["id"].to_pylist())}
-    return found.take([place[row_id] for row_id in wanted if row_id in place])
+    return found.take(pa.array([place[row_id] for row_id in wanted if row_id in place], pa.int64()))
 
 
 def quoted(text: str) -> str:

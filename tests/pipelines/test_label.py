@@ -28,15 +28,16 @@ def _colours() -> list[tuple[int, int, int]]:
 
 @pytest.fixture
 def table(workspace: Workspace) -> str:
-    """Pictures of one colour each, with features that point where the colour does."""
+    """Pictures of one colour each; as in a network's features, the colour is one direction among many and on no axis."""
     uri = workspace.uri("tables", "images.lance")
     schema = pa.schema([*IMAGES_SCHEMA, *FEATURES.outputs])
     commit.create(uri, schema)
     empty = {field.name: "" for field in IMAGES_SCHEMA} | {"parents": []}
     random, rows = np.random.default_rng(0), []
+    directions = random.normal(size=(3, FEATURE_DIM)).astype(np.float32)
     for number, colour in enumerate(_colours()):
         vector = random.normal(size=FEATURE_DIM).astype(np.float32)
-        vector[:3] += np.array(colour) / 10
+        vector += np.array(colour, dtype=np.float32) / 255 @ directions
         picture = encode_png(np.full((8, 8, 3), colour, dtype=np.uint8))
         name = f"{'red' if number % 2 else 'blue'} card </script>"
         rows.append(empty | {"id": f"c/{number:03d}", "image": picture, "text_en": name, "image_features": vector.tolist()})
