@@ -13,6 +13,7 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from functools import cache
 from typing import Literal, NamedTuple, cast
 
 import httpcore
@@ -97,6 +98,10 @@ class Fetched(NamedTuple):
     url: str
     """Where it was in the end, after redirects."""
 
+    def __repr__(self) -> str:
+        """Without the content: asyncio and anyio print results into the names of tasks, which would cost more than fetching."""
+        return f"Fetched({len(self.content)} bytes, {self.url!r})"
+
 
 class FetchFailure(NamedTuple):
     """Why a URL gave nothing."""
@@ -126,7 +131,7 @@ class Fetcher:
         places = asyncio.Semaphore(config.concurrency)
         backend = GuardedBackend(networks(config.allowed_networks), connect_s=config.connect_s)
         async with httpcore.AsyncConnectionPool(
-            httpcore.default_ssl_context(), max_connections=config.concurrency, network_backend=backend
+            _ssl_context(), max_connections=config.concurrency, network_backend=backend
         ) as pool:
             batch = _Batch(config, pool, hosts)
 
@@ -135,6 +140,12 @@ class Fetcher:
                     return await batch.fetch(url)
 
             return list(await asyncio.gather(*(one(url) for url in urls)))
+
+
+@cache
+def _ssl_context() -> ssl.SSLContext:
+    """One for the process: reading the system's certificates takes 40 ms."""
+    return httpcore.default_ssl_context()
 
 
 class _Batch:

@@ -4,9 +4,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from curation.containers.exif import orientation_in
-from curation.containers.header import MAX_ICC_BYTES, Header, Undecodable, header_of, require_pixels
+from curation.containers.header import MAX_ICC_BYTES, Colour, Header, Undecodable, header_of, require_pixels
 
 MAX_CHUNKS = 100_000
+
+_PLAIN = b"VP8 "
+"""First chunk of files of one frame, lossy, opaque and without anything beside it."""
 
 
 class _Chunk(NamedTuple):
@@ -25,17 +28,21 @@ def read_webp(encoded: bytes, *, max_pixels: int) -> Header:
         raise Undecodable("truncated", f"{len(encoded)} bytes of {end}")
     size: tuple[int, int] | None = None
     orientation, icc = 1, b""
+    colour: Colour = "other"
     for chunk in _chunks(encoded, end):
         if size is None:
             size = _size(chunk)
             require_pixels(*size, max_pixels)
+            colour = "rgb" if chunk.name == _PLAIN else "other"
         if chunk.name == b"EXIF":
             orientation = orientation_in(bytes(chunk.content))
         elif chunk.name == b"ICCP":
             icc = _limited(chunk.content)
     if size is None:
         raise Undecodable("damaged", "no chunk")
-    return header_of("webp", size, orientation=orientation, icc=icc, trailing_bytes=len(encoded) - end)
+    return header_of(
+        "webp", size, orientation=orientation, colour=colour, icc=icc, trailing_bytes=len(encoded) - end
+    )
 
 
 def _chunks(encoded: bytes, end: int) -> Iterator[_Chunk]:
@@ -61,7 +68,7 @@ def _size(first: _Chunk) -> tuple[int, int]:
         case b"VP8L":
             bits = int.from_bytes(content[1:5], "little")
             return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-        case b"VP8 ":
+        case name if name == _PLAIN:
             return int.from_bytes(content[6:8], "little") & 0x3FFF, int.from_bytes(content[8:10], "little") & 0x3FFF
     raise Undecodable("damaged", f"first chunk {first.name!r}")
 

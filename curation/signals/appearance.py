@@ -116,7 +116,7 @@ def compute(batch: Batch) -> dict[str, pa.Array]:
 
 
 def _measured(picture: Scaled, num_bytes: int) -> dict[str, float]:
-    small = view.small_luma(picture.pixels)
+    small = view.small(picture.luma)
     luma, histogram = np.asarray(small), small.histogram()
     width, height = picture.width_px, picture.height_px
     return {

@@ -63,7 +63,7 @@ def compute(batch: Batch) -> dict[str, pa.Array]:
     """The file's and the whole picture's size, and the fingerprints."""
     pictures = batch.pictures
     files = [encoded.as_buffer() for encoded in batch.rows["image"]]
-    squares = np.stack([view.square_luma(one.pixels) for one in pictures])
+    squares = np.stack([view.square(one.luma) for one in pictures])
     small = [one.tobytes() for one in thumbnails(squares)]
     return {
         "num_bytes": pa.array([file.size for file in files], pa.int64()),

@@ -25,15 +25,14 @@ VIEW_PIXELS = VIEW_SIDE_PX * VIEW_SIDE_PX
 SQUARE_SIDE_PX = 32
 
 
-def small_luma(rgb: UInt8[np.ndarray, "v u 3"]) -> Image.Image:
-    """ITU-R BT.601 luma at the common size."""
-    luma = Image.fromarray(rgb).convert("L")
-    shrink = min(1.0, (VIEW_PIXELS / (luma.width * luma.height)) ** 0.5)
-    size = max(1, round(luma.width * shrink)), max(1, round(luma.height * shrink))
-    return luma.resize(size, Image.Resampling.BOX)
+def small(luma: UInt8[np.ndarray, "v u"]) -> Image.Image:
+    """Luma at the common size."""
+    shrink = min(1.0, (VIEW_PIXELS / luma.size) ** 0.5)
+    height, width = luma.shape
+    return Image.fromarray(luma).resize((max(1, round(width * shrink)), max(1, round(height * shrink))), Image.Resampling.BOX)
 
 
-def square_luma(rgb: UInt8[np.ndarray, "v u 3"]) -> UInt8[np.ndarray, "32 32"]:
+def square(luma: UInt8[np.ndarray, "v u"]) -> UInt8[np.ndarray, "32 32"]:
     """All luma in a square, without regard to shape: what perceptual hashes are made of."""
-    luma, size = Image.fromarray(rgb).convert("L"), (SQUARE_SIDE_PX, SQUARE_SIDE_PX)
-    return np.asarray(luma.resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))
+    size = (SQUARE_SIDE_PX, SQUARE_SIDE_PX)
+    return np.asarray(Image.fromarray(luma).resize(size, Image.Resampling.BILINEAR, reducing_gap=3.0))

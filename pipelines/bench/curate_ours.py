@@ -1,14 +1,17 @@
-"""Our side of the curation benchmark: a folder into a table, measured by the engine, then duplicates and filters.
+"""Our side of the curation benchmark: from a folder to a table of measurements, then duplicates and filters.
 
-A program of its own, so that it is measured like the peers: ``python -m pipelines.bench.curate_ours FOLDER RESULT``. One run
-does the work of Daft's, Data-Juicer's and cleanvision's legs together, and is what a user has: the jobs' own code on a local
-Ray, pictures stored in a Lance table, every value with its version. Only MLflow is left out.
+A program of its own, so that it is measured like the peers: ``python -m pipelines.bench.curate_ours LEG FOLDER RESULT``. One run
+does the work of Daft's, Data-Juicer's and cleanvision's legs together, on a local Ray of two workers.
+
+* ``fused`` reads, decodes, measures and appends rows without pictures, as the peers do.
+* ``stored`` is what users of the jobs have: `seedbed ingest` copies the pictures into the table, the engine measures them from
+  there, every value with its version, so that none is measured twice. Only MLflow is left out.
 """
 
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -29,10 +32,12 @@ from infra.session import Session
 from infra.settings import settings_from_environment
 from infra.tracking import NullTracker
 from pipelines import ingest
+from pipelines.bench.fused import measured
 from pipelines.columns import fill
 from pipelines.ingest import IngestConfig
 
 NUM_WORKERS = 2
+ROWS_PER_FRAGMENT = 50
 SIGNALS = (hashes.SIGNAL, appearance.SIGNAL)
 
 NEAR = NearConfig(hashes="perceptual_hash", bits=8, cosine=0.985, same=(), parents=None, cells=None)
@@ -50,13 +55,14 @@ RULES = DecisionConfig(
 """The filters of the leg. Thumbnails that correlate confirm what hashes propose."""
 
 
-def measure(folder: Path, result: Path) -> None:
-    """Store, measure and decide; writes which files are good, refused, duplicates, and kept."""
+def measure(leg: str, folder: Path, result: Path) -> None:
+    """Measure and decide; writes which files are good, refused, duplicates, and kept."""
     with TemporaryDirectory(dir=result.parent) as scratch:
-        settings = settings_from_environment().model_copy(update={"root": scratch})
+        settings = settings_from_environment().model_copy(update={"root": scratch, "logical_cpus": NUM_WORKERS})
         session = Session(settings, tracker=NullTracker())
         try:
-            rows, evidence = _measured(folder, session)
+            table = LEGS[leg](FolderConfig(path=str(folder)), session)
+            rows, evidence = _rows(table)
         finally:
             session.close()
     names = [locator.rpartition("/")[2] for locator in rows["locator"].to_pylist()]
@@ -71,18 +77,27 @@ def measure(folder: Path, result: Path) -> None:
     result.write_text(json.dumps(found))
 
 
-def _measured(folder: Path, session: Session) -> tuple[pa.Table, Evidence]:
-    """The rows of a table of all files, measured, and what decisions are made on."""
-    source = FolderConfig(path=str(folder))
-    images = IngestConfig(
-        source=source, images=session.workspace.uri("tables", "images.lance"), rows_per_fragment=128, workers=NUM_WORKERS
-    )
-    outputs = ingest.run(images, session).outputs
-    table = TableRef(uri=outputs["images"], version=int(outputs["version"]))
-    done = fill("measure", session, table, SIGNALS, workers=Actors(NUM_WORKERS))
-    rows = commit.rows_of(done.table, [*dict.fromkeys((*columns_of(RULES), "locator"))])
-    features = FeatureColumn(open_table(done.table), RULES.features, rows["_rowid"])
-    vectors = features(np.arange(rows.num_rows))
+def _fused(source: FolderConfig, session: Session) -> TableRef:
+    session.start_ray()
+    uri = session.workspace.uri("measured.lance")
+    return measured(source, SIGNALS, uri, rows_per_fragment=ROWS_PER_FRAGMENT, num_workers=NUM_WORKERS)
+
+
+def _stored(source: FolderConfig, session: Session) -> TableRef:
+    uri = session.workspace.uri("tables", "images.lance")
+    config = IngestConfig(source=source, images=uri, rows_per_fragment=ROWS_PER_FRAGMENT, workers=NUM_WORKERS)
+    outputs = ingest.run(config, session).outputs
+    table = TableRef(uri=uri, version=int(outputs["version"]))
+    return fill("measure", session, table, SIGNALS, workers=Actors(NUM_WORKERS)).table
+
+
+LEGS: dict[str, Callable[[FolderConfig, Session], TableRef]] = {"fused": _fused, "stored": _stored}
+
+
+def _rows(table: TableRef) -> tuple[pa.Table, Evidence]:
+    """All rows, and what is known of them."""
+    rows = commit.rows_of(table, [*dict.fromkeys((*columns_of(RULES), "locator"))])
+    vectors = FeatureColumn(open_table(table), RULES.features, rows["_rowid"])(np.arange(rows.num_rows))
     return rows, Evidence(rows, features=vectors.__getitem__)
 
 
@@ -95,4 +110,4 @@ def _groups(names: Sequence[str], clusters: Sequence[int]) -> list[list[str]]:
 
 
 if __name__ == "__main__":
-    measure(Path(sys.argv[1]), Path(sys.argv[2]))
+    measure(sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]))

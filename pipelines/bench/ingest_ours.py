@@ -4,7 +4,6 @@ A program of its own, so that it is measured like the peer: ``python -m pipeline
 """
 
 import hashlib
-import io
 import json
 import sys
 from collections.abc import Sequence
@@ -12,8 +11,10 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import cv2
+import numpy as np
 import pyarrow as pa
-from PIL import Image
+import simplejpeg
 
 from curation.decode import Undecodable, decode_scaled
 from curation.fetch import FetchConfig, Fetched, Fetcher
@@ -56,16 +57,14 @@ def _ingested(url: str, content: bytes) -> dict[str, object]:
         scaled = decode_scaled(content, SIDE_PX)
     except Undecodable as error:
         return {"id": url, "refusal": error.cause}
-    picture, buffer = Image.fromarray(scaled.pixels), io.BytesIO()
-    shrink = SIDE_PX / min(picture.size)
+    pixels = scaled.pixels
+    shrink = SIDE_PX / min(pixels.shape[:2])
     if shrink < 1:
-        size = (round(picture.width * shrink), round(picture.height * shrink))
-        picture = picture.resize(size, Image.Resampling.HAMMING)
-    picture.save(buffer, "JPEG", quality=QUALITY)
-    return {
-        "id": url, "image": buffer.getvalue(), "sha256": hashlib.sha256(content).hexdigest(),
-        "width_px": picture.width, "height_px": picture.height,
-    }  # fmt: skip
+        pixels = cv2.resize(pixels, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA)
+    encoded = simplejpeg.encode_jpeg(np.ascontiguousarray(pixels), quality=QUALITY, colorspace="RGB", colorsubsampling="420")
+    height, width = pixels.shape[:2]
+    sha256 = hashlib.sha256(content).hexdigest()
+    return {"id": url, "image": encoded, "sha256": sha256, "width_px": width, "height_px": height}
 
 
 if __name__ == "__main__":

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from curation.decode import Undecodable, centred, decode, encode_png, fit_square, on_background, training_view
+from curation.decode import Undecodable, centred, decode, encode_png, fit_square, on_background, probe, training_view
 
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options: object) -> bytes:
@@ -146,3 +146,12 @@ def test_the_training_view_is_on_white() -> None:
 
 def test_a_thin_picture_still_has_a_row_of_pixels() -> None:
     assert training_view(encode_png(np.zeros((1, 1000, 3), dtype=np.uint8)), 8).shape == (8, 8, 3)
+
+
+def test_a_plain_webp_looks_as_pil_shows_it() -> None:
+    pixels = np.random.default_rng(3).integers(0, 256, (6, 8, 3), dtype=np.uint8).repeat(9, axis=0).repeat(9, axis=1)
+    file = encoded(Image.fromarray(pixels), "WEBP", quality=90)
+    with Image.open(io.BytesIO(file)) as image:
+        theirs = np.asarray(image.convert("RGB"))
+    assert probe(file).colour == "rgb"
+    assert np.abs(decode(file)[..., :3].astype(int) - theirs).max() <= 2
