@@ -1,15 +1,20 @@
 """Which rows a training run may see: chosen by rules from metadata alone, written once, named by its rules' digest.
 
-A sample is chosen when every picture it touches is kept and allowed. Caps are applied by a keyed draw per sample, so the same
-rules choose the same samples on any machine, and a larger cap keeps all that a smaller one chose. Training and held-out
-samples are both in the selection, told apart by `split`; held-out ones are for evaluation only.
+A sample is chosen when every picture it touches is kept and allowed: by the verdict that stands in the table, or by a stored
+decision (`seedbed sweep`), whose weights then say how often a picture is drawn relative to others. Caps are applied by a keyed
+draw per sample, so the same rules choose the same samples on any machine, and a larger cap keeps all that a smaller one chose.
+Training and held-out samples are both in the selection, told apart by `split`; held-out ones are for evaluation only.
 """
+
+# pyarrow.compute makes its functions at import, where the checker cannot see them.
+# pyright: reportAttributeAccessIssue=false
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 import pyarrow as pa
+import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
 from curation.captions.facts import facts_of, target_caption_en
@@ -32,7 +37,7 @@ class TaskRule(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=
     max_heldout: int | None = Field(ge=0)
     """Most held-out samples; None for all there are, 0 for none."""
     weight: float = Field(ge=0)
-    """Relative frequency of each sample in training."""
+    """Relative frequency of each sample in training; multiplied by the weight that a stored decision gives its target."""
 
 
 class SelectRules(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -69,23 +74,26 @@ class Sample(NamedTuple):
     weight: float
 
 
-def choose(images: pa.Table, pairs: pa.Table, rules: SelectRules) -> pa.Table:
+def choose(images: pa.Table, pairs: pa.Table, rules: SelectRules, *, decision: pa.Table | None = None) -> pa.Table:
     """The selection (SELECTION_SCHEMA), ordered by task and id.
 
     Args:
         images: all pictures with `IMAGE_COLUMNS`.
         pairs: all pairs, PAIRS_SCHEMA.
+        decision: `id`, `verdict` and `weight` of a stored decision; None for the verdicts in `images`.
 
     Raises:
         UserError: a concept is in two splits.
     """
-    pictures = {row["id"]: row for row in images.select(list(IMAGE_COLUMNS)).to_pylist() if row["verdict"] == "kept"}
+    weights = _weights(images if decision is None else decision)
+    pictures = {row["id"]: row for row in images.select(list(IMAGE_COLUMNS)).to_pylist() if row["id"] in weights}
     require_disjoint_splits(pictures)
     allowed = _allowed_ids(pictures, rules)
     found: dict[tuple[Task, Split], list[Sample]] = defaultdict(list)
     for sample in (*_shown(pictures, allowed, rules), *_edited(pairs, allowed, rules)):
         found[sample.task, sample.split].append(sample)
     chosen = [sample for (task, split), samples in found.items() for sample in _capped(samples, rules, task=task, split=split)]
+    chosen = [sample._replace(weight=sample.weight * weights[sample.target_id]) for sample in chosen]
     chosen.sort(key=lambda sample: (sample.task, sample.sample_id))
     return pa.Table.from_pylist([sample._asdict() for sample in chosen], schema=SELECTION_SCHEMA)
 
@@ -127,6 +135,13 @@ def in_words(selection: pa.Table) -> str:
     return ", ".join(f"{task} {counts[task, 'train']:,} + {counts[task, 'heldout']:,} held out" for task in tasks) or "nothing"
 
 
+def _weights(decided: pa.Table) -> dict[str, float]:
+    """The weight of every kept picture, by id; 1 where the table has no weights."""
+    kept = decided.filter(pc.equal(decided["verdict"], "kept"))
+    weights = kept["weight"].to_pylist() if "weight" in kept.schema.names else [1.0] * kept.num_rows
+    return dict(zip(kept["id"].to_pylist(), weights, strict=True))
+
+
 def _allowed_ids(pictures: Mapping[str, Mapping], rules: SelectRules) -> frozenset[str]:
     """Source pictures that the rules allow, and composed ones all of whose parents are."""
     sources = [
@@ -156,9 +171,10 @@ def _drawn_concepts(concepts: set[tuple[str, str]], rules: SelectRules) -> froze
 def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
     for picture in pictures.values():
         is_shown = not rules.shown_sources or picture["source"] in rules.shown_sources
-        if is_shown and picture["id"] in allowed and picture["captions_en"]:
+        captions = [text for text in picture["captions_en"] or () if text]
+        if is_shown and picture["id"] in allowed and captions:
             yield Sample(
-                picture["id"], "t2i", picture["id"], [], picture["captions_en"],
+                picture["id"], "t2i", picture["id"], [], captions,
                 target_caption_en(facts_of(picture)), picture["split"], rules.t2i.weight,
             )  # fmt: skip
 

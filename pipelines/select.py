@@ -22,15 +22,16 @@ class SelectConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """The table of pictures, curated and captioned."""
     pairs: TableRef
     """The table of edits and compositions."""
+    decision: TableRef | None = None
+    """A decision that `seedbed sweep` stored, instead of the verdicts that stand in the table."""
     rules: SelectRules
     """What is chosen."""
 
 
 def run(config: SelectConfig, session: Session) -> Outcome:
     """Write the selection; outputs `selection` (its place), `images` and `version` (the table it narrows)."""
-    resolved = SelectConfig.model_validate(
-        {**config.model_dump(), "images": pin(config.images).model_dump(), "pairs": pin(config.pairs).model_dump()}
-    )
+    named = {name: table for name in ("images", "pairs", "decision") if (table := getattr(config, name)) is not None}
+    resolved = SelectConfig.model_validate(config.model_dump() | {name: pin(table).model_dump() for name, table in named.items()})
     return run_job("select", resolved, session, partial(_select, resolved, session))
 
 
@@ -40,13 +41,14 @@ def _select(config: SelectConfig, session: Session, run: Run) -> Work:
     commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
     pairs = open_table(config.pairs).to_table()
     with session.progress.stage("select", total=None, unit="samples") as bar:
-        selection = choose(images.to_table(columns=list(IMAGE_COLUMNS)), pairs, config.rules)
+        decision = None if config.decision is None else open_table(config.decision).to_table(columns=["id", "verdict", "weight"])
+        selection = choose(images.to_table(columns=list(IMAGE_COLUMNS)), pairs, config.rules, decision=decision)
         if not selection.num_rows:
             raise UserError(f"no kept picture of {config.images.uri} fits the rules; check rules.categories and rules.styles")
         uri = session.workspace.uri("selections", f"{config.name}-{job_digest('select', config)}.lance")
         table = commit.write_selection(uri, selection)
         bar.set(selection.num_rows)
-    for read in (config.images, config.pairs):
+    for read in filter(None, (config.images, config.pairs, config.decision)):
         run.log_table(read.uri, commit.version_of(read), "input")
     run.log_table(uri, commit.version_of(table), "selection")
     return Work(

@@ -54,6 +54,26 @@ def test_only_samples_whose_every_picture_is_kept_are_chosen() -> None:
     assert chosen["task"].to_pylist() == ["edit", "t2i", "t2i", "t2i"]
 
 
+def test_a_stored_decision_stands_in_for_the_verdicts_and_weighs_targets() -> None:
+    images = _images(_picture("flat/apple", verdict="dropped"), _picture("flat/pear"), _picture("flat/plum"))
+    decision = pa.table({
+        "id": ["flat/apple", "flat/pear", "flat/plum"], "verdict": ["kept", "kept", "dropped"],
+        "weight": pa.array([0.25, 1.0, 0.0], pa.float32()),
+    })  # fmt: skip
+    rules = RULES.model_copy(update={"t2i": TaskRule(max_train=None, max_heldout=None, weight=2.0)})
+    chosen = choose(images, _pairs(_pair(["flat/pear"], "flat/apple")), rules, decision=decision)
+    assert dict(zip(_ids(chosen), chosen["weight"].to_pylist(), strict=True)) == {
+        "flat/apple": 0.5, "flat/pear": 2.0, "flat/pear>flat/apple": 0.25,
+    }  # fmt: skip
+
+
+def test_captions_that_were_refused_are_no_texts() -> None:
+    half, none = _picture("flat/apple"), _picture("flat/pear")
+    half["captions_en"], none["captions_en"] = ["", "an apple", ""], ["", "", ""]
+    chosen = choose(_images(half, none), _pairs(), RULES)
+    assert chosen["texts"].to_pylist() == [["an apple"]]
+
+
 def test_texts_and_score_texts_come_from_captions_and_pairs() -> None:
     chosen = choose(_images(_picture("flat/apple"), MIRRORED), _pairs(_pair(["flat/apple"], "composed/1")), RULES).to_pylist()
     by_id = {line["sample_id"]: line for line in chosen}
