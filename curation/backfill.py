@@ -6,6 +6,7 @@ disturb. Nothing is held on the driver but the fragments' numbers.
 """
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -27,6 +28,12 @@ logger = logging.getLogger(__name__)
 
 ROUNDS = 3
 """How often fragments are looked at again whose columns another job wrote meanwhile, before giving up."""
+
+
+STALE_S = 3600.0
+"""An unfinished file that was not written to for so long is nobody's any more."""
+_UNFINISHED = ".tmp"
+"""How names of files begin that Lance writes on a local disk; they are renamed when they are whole."""
 
 
 class Rows(NamedTuple):
@@ -98,7 +105,8 @@ def backfill(
 def tidy(uri: str, signals: Sequence[Signal]) -> int:
     """Remove what killed attempts left of these signals, column files that were never committed among them; the bytes of those.
 
-    Only when nothing of them is to do: what is removed would have spared a computation.
+    Only when nothing of them is to do: what is removed would have spared a computation. Files that Lance had not even finished
+    have no name by which their signal is known, so they go, whoever's they are, when nothing was written to them for long.
     """
     referenced = {file.path for fragment in lance.dataset(uri).get_fragments() for file in fragment.data_files()}
     num_bytes = 0
@@ -107,7 +115,7 @@ def tidy(uri: str, signals: Sequence[Signal]) -> int:
             orphans = [name for name in left.column_files() if name not in referenced]
             num_bytes += sum(_remove(commit.column_file_path(uri, name)) for name in orphans)
             left.clear()
-    return num_bytes
+    return num_bytes + _remove_unfinished(uri)
 
 
 _VALUE_COUNTS = ("num_failed", "num_reused")
@@ -185,6 +193,13 @@ def _num_among(batch: pa.RecordBatch, among: frozenset[str] | None) -> int:
 
 def _both(first: str, second: str | None) -> str:
     return first if second is None else f"({first}) AND ({second})"
+
+
+def _remove_unfinished(uri: str) -> int:
+    files, folder = filesystem_of(commit.column_file_path(uri, ""))
+    found = files.get_file_info(fs.FileSelector(folder, allow_not_found=True))
+    stale = [one for one in found if one.base_name.startswith(_UNFINISHED) and time.time() - one.mtime.timestamp() > STALE_S]
+    return sum(_remove(commit.column_file_path(uri, one.base_name)) for one in stale)
 
 
 def _remove(uri: str) -> int:

@@ -18,15 +18,16 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
 from curation.captions.facts import facts_of, target_caption_en
+from curation.captions.mixing import CaptionMix, mixed
 from curation.splits import unit_draw
 from curation.tables import SELECTION_SCHEMA, Split, TableRef, Task, open_table, pin
 from infra.errors import UserError
 
 IMAGE_COLUMNS: tuple[str, ...] = (
     "id", "source", "concept", "style", "category", "subcategory", "tone", "gender", "colour", "text_en", "text_zh",
-    "split", "parents", "derivation", "verdict", "captions_en",
+    "split", "parents", "derivation", "verdict",
 )  # fmt: skip
-"""What `choose` reads of the table `images`."""
+"""What `choose` reads of the table `images`, captions aside."""
 
 
 class TaskRule(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -51,6 +52,8 @@ class SelectRules(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """Most concepts of each split; None for all."""
     shown_sources: tuple[str, ...]
     """Sources whose pictures are text-to-image samples, "composed" for composed ones; all when empty."""
+    captions: CaptionMix
+    """What the model is told of a shown picture, and how often each of it."""
     t2i: TaskRule
     """Text to image."""
     edit: TaskRule
@@ -69,16 +72,22 @@ class Sample(NamedTuple):
     target_id: str
     reference_ids: list[str]
     texts: list[str]
+    text_weights: list[float]
     score_text: str
     split: Split
     weight: float
+
+
+def columns_of(rules: SelectRules) -> tuple[str, ...]:
+    """Columns of the table `images` that `choose` reads."""
+    return (*IMAGE_COLUMNS, *rules.captions.columns)
 
 
 def choose(images: pa.Table, pairs: pa.Table, rules: SelectRules, *, decision: pa.Table | None = None) -> pa.Table:
     """The selection (SELECTION_SCHEMA), ordered by task and id.
 
     Args:
-        images: all pictures with `IMAGE_COLUMNS`.
+        images: all pictures with the columns that `columns_of` names.
         pairs: all pairs, PAIRS_SCHEMA.
         decision: `id`, `verdict` and `weight` of a stored decision; None for the verdicts in `images`.
 
@@ -86,7 +95,7 @@ def choose(images: pa.Table, pairs: pa.Table, rules: SelectRules, *, decision: p
         UserError: a concept is in two splits.
     """
     weights = _weights(images if decision is None else decision)
-    pictures = {row["id"]: row for row in images.select(list(IMAGE_COLUMNS)).to_pylist() if row["id"] in weights}
+    pictures = {row["id"]: row for row in images.select(list(columns_of(rules))).to_pylist() if row["id"] in weights}
     require_disjoint_splits(pictures)
     allowed = _allowed_ids(pictures, rules)
     found: dict[tuple[Task, Split], list[Sample]] = defaultdict(list)
@@ -171,10 +180,10 @@ def _drawn_concepts(concepts: set[tuple[str, str]], rules: SelectRules) -> froze
 def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
     for picture in pictures.values():
         is_shown = not rules.shown_sources or picture["source"] in rules.shown_sources
-        captions = [text for text in picture["captions_en"] or () if text]
+        captions = mixed(picture, rules.captions)
         if is_shown and picture["id"] in allowed and captions:
             yield Sample(
-                picture["id"], "t2i", picture["id"], [], captions,
+                picture["id"], "t2i", picture["id"], [], [one.text for one in captions], [one.probability for one in captions],
                 target_caption_en(facts_of(picture)), picture["split"], rules.t2i.weight,
             )  # fmt: skip
 
@@ -182,10 +191,10 @@ def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: Sele
 def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
     for pair in pairs.to_pylist():
         if allowed.issuperset([pair["target_id"], *pair["reference_ids"]]):
-            weight = _rule(rules, pair["task"]).weight
+            weight, texts = _rule(rules, pair["task"]).weight, pair["instructions_en"]
             yield Sample(
-                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"],
-                pair["instructions_en"], pair["target_caption_en"], pair["split"], weight,
+                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], texts, [1 / len(texts)] * len(texts),
+                pair["target_caption_en"], pair["split"], weight,
             )  # fmt: skip
 
 

@@ -2,11 +2,12 @@
 
 from functools import partial
 
+import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curation import commit
-from curation.selections import IMAGE_COLUMNS, SelectRules, choose, in_words, pictures_of
-from curation.tables import CAPTION_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
+from curation.selections import SelectRules, choose, columns_of, in_words, pictures_of
+from curation.tables import VERDICT_SCHEMA, TableRef, open_table, pin
 from infra.errors import UserError
 from infra.session import Session
 from infra.tracking import Run
@@ -38,11 +39,12 @@ def run(config: SelectConfig, session: Session) -> Outcome:
 def _select(config: SelectConfig, session: Session, run: Run) -> Work:
     images = open_table(config.images)
     commit.require_columns(config.images, VERDICT_SCHEMA, job="curate")
-    commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
+    captions = pa.schema([pa.field(name, pa.list_(pa.string())) for name in config.rules.captions.columns])
+    commit.require_columns(config.images, captions, job="caption")
     pairs = open_table(config.pairs).to_table()
     with session.progress.stage("select", total=None, unit="samples") as bar:
         decision = None if config.decision is None else open_table(config.decision).to_table(columns=["id", "verdict", "weight"])
-        selection = choose(images.to_table(columns=list(IMAGE_COLUMNS)), pairs, config.rules, decision=decision)
+        selection = choose(images.to_table(columns=list(columns_of(config.rules))), pairs, config.rules, decision=decision)
         if not selection.num_rows:
             raise UserError(f"no kept picture of {config.images.uri} fits the rules; check rules.categories and rules.styles")
         uri = session.workspace.uri("selections", f"{config.name}-{job_digest('select', config)}.lance")

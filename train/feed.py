@@ -20,7 +20,7 @@ from jaxtyping import Int
 from pydantic import BaseModel
 from torch import Tensor
 
-from curation.tables import Split, TableRef, open_table
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table
 from train.objectives.contract import B, Drawn, Objective, StepInput
 from train.plan import Pick, Plan, PlanConfig, draw_key
 
@@ -46,6 +46,7 @@ class Samples(NamedTuple):
     references: list[tuple[int, ...]]
     """Rows of the reference pictures."""
     texts: list[tuple[str, ...]]
+    text_weights: list[tuple[float, ...]]
     score_texts: list[str]
     weights: np.ndarray
     costs: Int[np.ndarray, " n"]
@@ -64,7 +65,11 @@ def load_samples(ref: TableRef, split: Split) -> Samples:
     """
     if ref.selection is None:
         raise UnusableTable(f"table {ref.uri} was given without a selection; run `seedbed select` and name its output")
-    chosen = lance.dataset(ref.selection).to_table(filter=f"split = '{split}'")
+    selection = lance.dataset(ref.selection)
+    lacking = set(SELECTION_SCHEMA.names) - set(selection.schema.names)
+    if lacking:
+        raise UnusableTable(f"selection {ref.selection} is of an older release and lacks {min(lacking)!r}; select again")
+    chosen = selection.to_table(filter=f"split = '{split}'")
     if not chosen.num_rows:
         raise UnusableTable(f"selection {ref.selection} has no rows of split {split!r}; widen it and select again")
     chosen = chosen.take(pc.sort_indices(chosen["sample_id"]))
@@ -74,8 +79,10 @@ def load_samples(ref: TableRef, split: Split) -> Samples:
     return Samples(
         ids=chosen["sample_id"].to_pylist(), tasks=chosen["task"].to_pylist(),
         targets=np.array([row_of[i] for i in chosen["target_id"].to_pylist()]), references=references,
-        texts=[tuple(texts) for texts in chosen["texts"].to_pylist()], score_texts=chosen["score_text"].to_pylist(),
-        weights=chosen["weight"].to_numpy(), costs=np.array([1 + len(rows) for rows in references]),
+        texts=[tuple(texts) for texts in chosen["texts"].to_pylist()],
+        text_weights=[tuple(weights) for weights in chosen["text_weights"].to_pylist()],
+        score_texts=chosen["score_text"].to_pylist(), weights=chosen["weight"].to_numpy(),
+        costs=np.array([1 + len(rows) for rows in references]),
     )  # fmt: skip
 
 
@@ -205,8 +212,8 @@ class Feed(Generic[B]):
         target, *references = self._rows_of(pick)
         return Drawn(
             key=draw_key(self._seed, epoch=pick.epoch, sample_id=samples.ids[pick.sample], step=step),
-            texts=samples.texts[pick.sample], score_text=samples.score_texts[pick.sample],
-            target=held[target], references=tuple(held[row] for row in references),
+            texts=samples.texts[pick.sample], text_weights=samples.text_weights[pick.sample],
+            score_text=samples.score_texts[pick.sample], target=held[target], references=tuple(held[row] for row in references),
         )  # fmt: skip
 
 

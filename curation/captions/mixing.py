@@ -1,4 +1,4 @@
-"""Which caption of a picture is read: weights over sets, languages and levels, and a draw that only the caller's number decides.
+"""Which captions of a picture are read, and how often: weights over sets, languages and levels.
 
 Short captions are what people type, long ones teach detail; mixing them is a decision of training, so it reads columns and is
 stored with the selection, and no caption is written for it.
@@ -76,21 +76,6 @@ def mixed(row: Mapping[str, object], mix: CaptionMix) -> list[Weighted]:
             found[text] = found.get(text, 0.0) + share.weight * weight / total
     total = sum(found.values())
     return [Weighted(text, weight / total) for text, weight in found.items()]
-
-
-def drawn(captions: list[Weighted], number: float) -> str:
-    """The caption at `number` in [0, 1) of the cumulated probabilities.
-
-    Args:
-        captions: at least one.
-        number: from a keyed draw, `curation.splits.unit_draw`, so that a sample's caption is the same on any worker.
-    """
-    cumulated = 0.0
-    for caption in captions:
-        cumulated += caption.probability
-        if number < cumulated:
-            return caption.text
-    return captions[-1].text
 
 
 def _column(share: CaptionShare) -> str:

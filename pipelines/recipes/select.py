@@ -1,5 +1,6 @@
 """Recipes of `seedbed select`."""
 
+from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights
 from curation.selections import SelectRules, TaskRule
 from curation.tables import TableRef
 from infra.storage import Workspace
@@ -7,6 +8,11 @@ from pipelines.select import SelectConfig
 
 ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
 """Every sample there is, each as often as any other."""
+
+ENGLISH = CaptionMix(
+    shares=(CaptionShare(language="en", weight=1.0, levels=LevelWeights(short=1.0, medium=1.0, long=1.0)),)
+)
+"""The structured captions, a third of the time each: what people type, a sentence, and details."""
 
 
 def default(workspace: Workspace) -> SelectConfig:
@@ -21,6 +27,6 @@ def default(workspace: Workspace) -> SelectConfig:
         pairs=TableRef(uri=workspace.uri("tables", "pairs.lance")),
         rules=SelectRules(
             categories=(), styles=(), max_concepts=None, shown_sources=("emoji", "folder"), t2i=ALL, edit=ALL,
-            compose=ALL, seed=0,
+            compose=ALL, captions=ENGLISH, seed=0,
         ),
     )  # fmt: skip

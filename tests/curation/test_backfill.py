@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from curation import commit
-from curation.backfill import Backfilled, Rows, backfill, num_todo, tidy
+from curation.backfill import STALE_S, Backfilled, Rows, backfill, num_todo, tidy
 from curation.computing import FragmentFiller
 from curation.signals.contract import Batch, Compute, Signal
 from curation.staging import SUFFIX
@@ -165,6 +165,16 @@ def test_a_column_file_that_was_never_committed_is_removed(table: TableRef, tmp_
     assert {path.name for path in (tmp_path / "t.lance" / "data").iterdir()} == referenced
     assert len(left - orphan) == 3
     assert not list((tmp_path / f"t.lance{SUFFIX}").rglob("*.arrow"))
+
+
+def test_files_that_lance_never_finished_go_when_nobody_writes_to_them_any_more(table: TableRef, tmp_path: Path) -> None:
+    stale, fresh = (tmp_path / "t.lance" / "data" / name for name in (".tmpStale", ".tmpFresh"))
+    for file in (stale, fresh):
+        file.write_bytes(b"half")
+    long_ago = time.time() - 2 * STALE_S
+    os.utime(stale, (long_ago, long_ago))
+    assert tidy(table.uri, []) == 4
+    assert (stale.exists(), fresh.exists()) == (False, True)
 
 
 def test_a_job_is_pinned_to_the_rows_and_not_to_columns_filled_since(table: TableRef, tmp_path: Path) -> None:

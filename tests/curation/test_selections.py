@@ -2,12 +2,16 @@ import pyarrow as pa
 import pytest
 
 from curation.captions.facts import captions_en, facts_of
-from curation.selections import IMAGE_COLUMNS, SelectRules, TaskRule, choose, in_words, pictures_of
+from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights
+from curation.selections import SelectRules, TaskRule, choose, columns_of, in_words, pictures_of
 from curation.tables import PAIRS_SCHEMA
 from infra.errors import UserError
 
 ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
-RULES = SelectRules(categories=(), styles=(), max_concepts=None, shown_sources=(), t2i=ALL, edit=ALL, compose=ALL, seed=7)
+CAPTIONS = CaptionMix(shares=(CaptionShare(language="en", weight=1, levels=LevelWeights(short=2, medium=1, long=1)),))
+RULES = SelectRules(
+    categories=(), styles=(), max_concepts=None, shown_sources=(), captions=CAPTIONS, t2i=ALL, edit=ALL, compose=ALL, seed=7
+)
 
 
 def _picture(key: str, **change: object) -> dict[str, object]:
@@ -22,7 +26,7 @@ def _picture(key: str, **change: object) -> dict[str, object]:
 
 
 def _images(*rows: dict[str, object]) -> pa.Table:
-    return pa.Table.from_pylist([{name: row[name] for name in IMAGE_COLUMNS} for row in rows])
+    return pa.Table.from_pylist([{name: row[name] for name in columns_of(RULES)} for row in rows])
 
 
 def _pair(references: list[str], target: str, *, split: str = "train") -> dict[str, object]:
@@ -72,14 +76,17 @@ def test_captions_that_were_refused_are_no_texts() -> None:
     half["captions_en"], none["captions_en"] = ["", "an apple", ""], ["", "", ""]
     chosen = choose(_images(half, none), _pairs(), RULES)
     assert chosen["texts"].to_pylist() == [["an apple"]]
+    assert chosen["text_weights"].to_pylist() == [[1.0]]
 
 
 def test_texts_and_score_texts_come_from_captions_and_pairs() -> None:
     chosen = choose(_images(_picture("flat/apple"), MIRRORED), _pairs(_pair(["flat/apple"], "composed/1")), RULES).to_pylist()
     by_id = {line["sample_id"]: line for line in chosen}
     assert by_id["flat/apple>composed/1"]["texts"] == ["a", "b", "c"]
+    assert by_id["flat/apple>composed/1"]["text_weights"] == pytest.approx([1 / 3, 1 / 3, 1 / 3])
     assert by_id["flat/apple>composed/1"]["score_text"] == "what it shows"
     assert by_id["flat/apple"]["texts"] == list(captions_en(facts_of(_picture("flat/apple"))))
+    assert by_id["flat/apple"]["text_weights"] == [0.5, 0.25, 0.25]
     assert by_id["flat/apple"]["score_text"] == "flat apple"
     assert by_id["composed/1"]["score_text"] == "flat apple"      # nobody sees that a picture is mirrored
 

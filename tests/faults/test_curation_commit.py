@@ -1,5 +1,6 @@
 """Two hundred kills around commits: nothing is lost, nothing is there twice, and no batch is computed more often than it died."""
 
+import os
 import random
 import subprocess
 import sys
@@ -11,7 +12,7 @@ import lance
 import pyarrow as pa
 import pytest
 
-from curation.backfill import tidy
+from curation.backfill import STALE_S, tidy
 from curation.signals.contract import Batch, Compute, Signal
 from infra.settings import CODE_ROOT
 
@@ -89,6 +90,9 @@ def test_kills_at_commits_lose_nothing_and_double_nothing(tmp_path: Path) -> Non
     computed = Counter(log.read_text().split())
     assert set(computed) == {str(size) for size in range(num_rows)}
     assert sum(computed.values()) - num_rows <= NUM_KILLS * BATCH_ROWS
+    long_ago = time.time() - 2 * STALE_S
+    for unfinished in Path(uri, "data").glob(".tmp*"):
+        os.utime(unfinished, (long_ago, long_ago))
     tidy(uri, [_signal()])
     assert _orphans(uri) == set()
 

@@ -46,7 +46,7 @@ def _picture(row_id: str, picture: str, *parents: str) -> dict:
 
 def _sample(task: str, target: str, *references: str, split: str = "train") -> dict:
     row = {"sample_id": f"{task}/{target}", "task": task, "target_id": target, "reference_ids": list(references)}
-    return row | {"texts": [target], "score_text": target, "split": split, "weight": 2.0}
+    return row | {"texts": [target], "text_weights": [1.0], "score_text": target, "split": split, "weight": 2.0}
 
 
 def _measured(rows: list[dict]) -> pa.Table:

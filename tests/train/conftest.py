@@ -56,8 +56,8 @@ def write_selection(place: Path) -> str:
 
 def _row(sample: str, task: str, target: str, references: list[str], text: str) -> dict[str, object]:
     return {
-        "sample_id": sample, "task": task, "target_id": target, "reference_ids": references, "texts": [text], "score_text": text,
-        "split": "train", "weight": 1.0,
+        "sample_id": sample, "task": task, "target_id": target, "reference_ids": references, "texts": [text],
+        "text_weights": [1.0], "score_text": text, "split": "train", "weight": 1.0,
     }  # fmt: skip
 
 

@@ -19,12 +19,23 @@ class Drawn(NamedTuple):
     key: int
     """Seeds every random draw made for it."""
     texts: tuple[str, ...]
-    """What the model may be told, one per level of detail."""
+    """What the model may be told."""
+    text_weights: tuple[float, ...]
+    """Probability of each text."""
     score_text: str
     """What the target shows."""
     target: Tensor
     """The target picture, as the objective's `decode` gave it."""
     references: tuple[Tensor, ...]
+
+    def told(self, number: float) -> str:
+        """The text at `number` in [0, 1) of the cumulated probabilities."""
+        reached = 0.0
+        for text, weight in zip(self.texts, self.text_weights, strict=True):
+            reached += weight
+            if number < reached:
+                return text
+        return self.texts[-1]                                        # probabilities may add up to a little less than 1
 
 
 class LossTerms(NamedTuple):

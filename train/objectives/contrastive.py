@@ -78,8 +78,8 @@ class Contrastive:
         texts, features, noise = [], [], []
         for sample in drawn:
             generator = torch.Generator().manual_seed(sample.key)
-            shown = sample.texts if not sample.references else (sample.score_text,)
-            texts.append(shown[int(torch.randint(len(shown), (), generator=generator))])
+            text = sample.told(float(torch.rand((), generator=generator)))
+            texts.append(sample.score_text if sample.references else text)
             features.append(sample.target[int(torch.randint(len(sample.target), (), generator=generator))])
             noise.append(torch.randn(features[-1].shape, generator=generator))
         return FeatureBatch(torch.stack(features), torch.stack(noise), self._pooled_texts(texts))

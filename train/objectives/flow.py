@@ -135,8 +135,8 @@ class Flow:
 
     def _told(self, sample: Drawn, generator: torch.Generator) -> str:
         is_dropped = torch.rand((), generator=generator) < self.config.text_dropout
-        level = int(torch.randint(len(sample.texts), (), generator=generator))
-        return "" if is_dropped else sample.texts[level]
+        text = sample.told(float(torch.rand((), generator=generator)))
+        return "" if is_dropped else text
 
 
 _TEXTS_AT_ONCE = 64

@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights, drawn, mixed
+from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights, mixed
 
 LEVELS = LevelWeights(short=1, medium=1, long=2)
 ENGLISH = CaptionShare(language="en", weight=3, levels=LEVELS)
@@ -28,13 +28,6 @@ def test_what_is_missing_leaves_its_weight_to_the_rest() -> None:
 def test_a_text_of_two_levels_comes_once() -> None:
     same = {**ROW, "captions_en": ["a", "a", "c"]}
     assert [one.text for one in mixed(same, MIX)] == ["a", "c", "丙"]
-
-
-def test_the_draw_follows_the_probabilities() -> None:
-    captions = mixed(ROW, MIX)
-    texts = [drawn(captions, (index + 0.5) / 1600) for index in range(1600)]
-    assert {text: texts.count(text) for text in set(texts)} == {"a": 300, "b": 300, "c": 600, "丙": 400}
-    assert drawn(captions, 1 - 1e-17) == "丙"
 
 
 def test_a_mix_of_nothing_is_refused() -> None:

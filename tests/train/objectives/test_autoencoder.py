@@ -23,7 +23,7 @@ CONFIG = AutoencoderObjectiveConfig(
 
 
 def drawn(key: int, target: torch.Tensor) -> Drawn:
-    return Drawn(key=key, texts=("a",), score_text="a", target=target, references=())
+    return Drawn(key=key, texts=("a",), text_weights=(1.0,), score_text="a", target=target, references=())
 
 
 def test_going_beyond_a_bound_that_the_picture_lies_on_is_no_error() -> None:

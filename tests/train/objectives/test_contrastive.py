@@ -16,7 +16,8 @@ def objective() -> Contrastive:
 
 def drawn(text: str, *, references: int, score_text: str) -> Drawn:
     pictures = tuple(torch.zeros(2, 1280) for _ in range(references))
-    return Drawn(key=1, texts=(text,), score_text=score_text, target=torch.randn(2, 1280), references=pictures)
+    target = torch.randn(2, 1280)
+    return Drawn(key=1, texts=(text,), text_weights=(1.0,), score_text=score_text, target=target, references=pictures)
 
 
 def test_an_edit_is_paired_with_what_its_result_shows_not_with_the_instruction(objective: Contrastive) -> None:
