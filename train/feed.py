@@ -14,7 +14,6 @@ from typing import Annotated, Generic, NamedTuple, TypeVar
 import lance
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 from annotated_types import Gt
 from jaxtyping import Int
 from pydantic import BaseModel
@@ -72,7 +71,7 @@ def load_samples(ref: TableRef, split: Split) -> Samples:
     chosen = selection.to_table(filter=f"split = '{split}'")
     if not chosen.num_rows:
         raise UnusableTable(f"selection {ref.selection} has no rows of split {split!r}; widen it and select again")
-    chosen = chosen.take(pc.sort_indices(chosen["sample_id"]))
+    chosen = chosen.sort_by("sample_id")
     wanted: set[str] = set(chosen["target_id"].to_pylist()).union(*chosen["reference_ids"].to_pylist())
     row_of = _row_numbers(open_table(ref), wanted)
     references = [tuple(row_of[i] for i in ids) for ids in chosen["reference_ids"].to_pylist()]

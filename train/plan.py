@@ -123,8 +123,8 @@ def _key(*parts: int | str) -> int:
 
 def _quotas(config: PlanConfig) -> dict[Task, int]:
     """Samples of every task in a step, by largest remainder."""
-    exact = {task: share * config.batch_samples for task, share in config.task_shares.items()}
-    quotas = {task: int(value) for task, value in exact.items()}
+    exact: dict[Task, float] = {task: share * config.batch_samples for task, share in config.task_shares.items()}
+    quotas: dict[Task, int] = {task: int(value) for task, value in exact.items()}
     by_remainder = sorted(exact, key=lambda task: quotas[task] - exact[task])
     for task in by_remainder[: config.batch_samples - sum(quotas.values())]:
         quotas[task] += 1

@@ -14,9 +14,10 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-import torch.distributed.checkpoint as dcp
 from torch import nn
 from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import save
 from torch.optim import Optimizer
 
 from train.ema import Average
@@ -42,7 +43,7 @@ class TrainState:
         beside = folder / f".{name}.writing"
         shutil.rmtree(beside, ignore_errors=True)
         with _one_process():
-            dcp.save(self._tensors(), checkpoint_id=beside, no_dist=True)
+            save(self._tensors(), checkpoint_id=beside, no_dist=True)
         files = {str(path.relative_to(beside)): _sha256(path) for path in sorted(beside.rglob("*")) if path.is_file()}
         manifest = {"format_version": FORMAT_VERSION, "num_steps_done": self.num_steps_done, "files": files}
         (beside / _MANIFEST).write_text(json.dumps(manifest, indent=2))
@@ -66,7 +67,7 @@ class TrainState:
     def _load(self, place: Path) -> None:
         tensors = self._tensors()
         with _one_process():
-            dcp.load(tensors, checkpoint_id=place, no_dist=True)
+            load(tensors, checkpoint_id=place, no_dist=True)
         self.network.load_state_dict(tensors["network"])
         self.average.state = dict(tensors["average"])
         for optimizer, state in zip(self.optimizers, tensors["optimizers"].values(), strict=True):

@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -57,20 +58,20 @@ def test_workers_run_our_shipped_code_behind_the_guard(local_ray, session):
     session.close()                         # and leaves it running, since somebody else started it
     assert ray.is_initialized()
 
-    def look_around() -> dict[str, object]:
+    def look_around() -> tuple[Path, bool, set[str]]:
         import logging
 
         from infra.logs import EventFormatter
         from infra.settings import CODE_ROOT
 
         hooked = any(isinstance(handler.formatter, EventFormatter) for handler in logging.getLogger().handlers)
-        return {"root": CODE_ROOT, "hooked": hooked, "folders": {path.name for path in CODE_ROOT.iterdir() if path.is_dir()}}
+        return CODE_ROOT, hooked, {path.name for path in CODE_ROOT.iterdir() if path.is_dir()}
 
-    report = ray.get(ray.remote(look_around).remote())
-    assert report["root"] != CODE_ROOT
-    assert report["hooked"]
-    assert set(PACKAGES) <= report["folders"]
-    assert not {"tests", "runs", ".venv", ".git"} & report["folders"]
+    root, hooked, folders = ray.get(ray.remote(look_around).remote())
+    assert root != CODE_ROOT
+    assert hooked
+    assert set(PACKAGES) <= folders
+    assert not {"tests", "runs", ".venv", ".git"} & folders
 
 
 @pytest.mark.ray

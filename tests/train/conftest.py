@@ -30,7 +30,7 @@ LINEAGE = Lineage(
 def write_images(place: Path, *, without_latent: int | None = None) -> TableRef:
     """Pictures p0, p1, ... with a latent each, but one if asked."""
     generator = torch.Generator().manual_seed(0)
-    latents = [torch.randn(CHANNELS * 4, generator=generator).tolist() for _ in range(NUM_PICTURES)]
+    latents: list[list[float] | None] = [torch.randn(CHANNELS * 4, generator=generator).tolist() for _ in range(NUM_PICTURES)]
     if without_latent is not None:
         latents[without_latent] = None
     table = pa.table(

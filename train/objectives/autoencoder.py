@@ -51,7 +51,7 @@ class PictureBatch(NamedTuple):
 class AutoencoderObjective:
     """The autoencoder's objective."""
 
-    columns = ("image",)
+    columns: tuple[str, ...] = ("image",)
 
     def __init__(self, config: AutoencoderObjectiveConfig) -> None:
         if config.size_px % config.autoencoder.factor:

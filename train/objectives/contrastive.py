@@ -44,7 +44,7 @@ class FeatureBatch(NamedTuple):
 class Contrastive:
     """The contrastive head's objective."""
 
-    columns = ("image",)
+    columns: tuple[str, ...] = ("image",)
 
     def __init__(self, config: ContrastiveObjectiveConfig) -> None:
         self.config = config

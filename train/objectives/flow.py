@@ -61,7 +61,7 @@ class FlowBatch(NamedTuple):
 class Flow:
     """The generator's objective."""
 
-    columns = ("latent", "latent_shape")
+    columns: tuple[str, ...] = ("latent", "latent_shape")
 
     def __init__(self, config: FlowConfig) -> None:
         autoencoder, contents = load_autoencoder(Path(config.autoencoder))
