@@ -60,7 +60,7 @@ def summarised(evidence: Evidence, config: DecisionConfig, decision: Decision, *
     kept = decision.is_kept
     by_leaf = np.bincount(codes[kept & (codes >= 0)], minlength=len(names))
     table = funnel.count(pa.chunked_array([pa.nulls(evidence.num_rows, pa.string())]), decision)
-    (*_, total) = table.drop_columns(["category"]).to_pylist()
+    (*_, total) = table.drop_columns(["category", *funnel.BY_REASON]).to_pylist()
     return Summary(
         digest(evidence.ids, decision), total, dict(zip(names, by_leaf.tolist(), strict=True)), effective_number(by_leaf),
         effective_number(np.bincount(evidence.cluster_codes(yardstick)[kept])), np.packbits(kept),

@@ -41,7 +41,7 @@ def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | 
     if unknown:
         raise UserError(f"reason {unknown[0]!r} is not one of a standing verdict; expected one of {', '.join(REASONS)}")
     newest = commit.add_columns(pin(TableRef(uri=ref.uri)), VERDICT_SCHEMA)
-    columns = dict.fromkeys([*columns_of(rules), "category", *VERDICT_SCHEMA.names])
+    columns = dict.fromkeys([*columns_of(rules), *VERDICT_SCHEMA.names])
     rows = commit.rows_of(ref, list(columns), where=_MEASURED)
     decision = decide(Evidence(rows, features=FeatureColumn(open_table(newest), rules.features, rows["_rowid"])), rules)
     _warn_of_quarantined(rows, decision)
@@ -50,7 +50,7 @@ def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | 
     changed = is_ours & _differs(rows, judged)
     values = judged.filter(pa.array(changed)).select(["_rowid", "_rowaddr", "verdict", "verdict_reasons"])
     ours = Decision(decision.verdict[is_ours], decision.reasons[is_ours], decision.weight[is_ours], decision.names)
-    counts = funnel.with_all_reasons(funnel.count(rows["category"].filter(pa.array(is_ours)), ours))
+    counts = funnel.with_all_reasons(funnel.count(rows[rules.leaf].filter(pa.array(is_ours)), ours))
     return commit.set_columns(newest, values), counts
 
 

@@ -101,7 +101,7 @@ def _chart(name: str, outcome: Outcome) -> Chart:
 
 def _funnel(place: Path) -> tuple[FunnelLine, ...]:
     lines = json.loads(place.read_text())
-    own = {"category", "rows", "kept", "dropped", "quarantined"}
+    own = {"category", "rows", "kept", "dropped", "quarantined", "any", "only"}
     return tuple(
         FunnelLine(
             line["category"], line["rows"], line["kept"], line["dropped"], line["quarantined"],

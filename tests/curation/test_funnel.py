@@ -33,7 +33,7 @@ def test_the_funnel_in_words_names_reasons() -> None:
 
 def test_a_stored_funnel_has_every_reason_there_is() -> None:
     stored = funnel.with_all_reasons(funnel.count(CATEGORIES, DECISION))
-    assert stored.schema.names == ["category", "rows", "kept", "dropped", "quarantined", *REASONS]
+    assert stored.schema.names == ["category", "rows", "kept", "dropped", "quarantined", *REASONS, "any", "only"]
     funnel.check(stored)
     assert funnel.in_words(stored) == funnel.in_words(funnel.count(CATEGORIES, DECISION))
 
@@ -44,3 +44,18 @@ def test_a_line_that_does_not_add_up_is_refused() -> None:
     broken[0]["kept"] += 1
     with pytest.raises(AssertionError, match="kept"):
         funnel.check(pa.Table.from_pylist(broken, schema=counted.schema))
+
+
+def test_a_reason_is_counted_where_it_is_first_where_it_applies_and_where_it_is_alone() -> None:
+    total = funnel.count(CATEGORIES, DECISION).to_pylist()[-1]
+    assert {name: (total[name], total["any"][name], total["only"][name]) for name in NAMES} == {
+        "unreadable": (1, 1, 1), "blank": (1, 1, 0), "no_text": (0, 1, 0), "duplicate_near": (1, 1, 1),
+    }  # fmt: skip
+
+
+def test_batches_count_like_the_whole() -> None:
+    counting = funnel.Counting(NAMES)
+    for rows in (slice(0, 1), slice(1, 4), slice(4, 6)):
+        part = Decision(DECISION.verdict[rows], DECISION.reasons[rows], DECISION.weight[rows], NAMES)
+        counting.add(CATEGORIES.slice(rows.start, rows.stop - rows.start), part)
+    assert counting.table() == funnel.count(CATEGORIES, DECISION)
