@@ -20,7 +20,7 @@ over `lance_ray.add_columns` (one commit at the very end, nothing to resume from
 import json
 import logging
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import NamedTuple, Protocol
 
@@ -258,13 +258,13 @@ def rows_of(ref: TableRef, columns: Sequence[str], *, where: str | None = None) 
     Raises:
         MissingTable: fragments of that version are gone, since the table was compacted or written anew.
     """
-    wanted = {fragment.fragment_id for fragment in open_table(ref).get_fragments()}
-    dataset = lance.dataset(ref.uri)
-    fragments = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in wanted]
-    if len(fragments) != len(wanted):
-        raise MissingTable(f"table {ref.uri} was rewritten after version {ref.version}; give the newest version")
-    scanner = dataset.scanner(columns=list(columns), filter=where, fragments=fragments, with_row_id=True, with_row_address=True)
-    return scanner.to_table()
+    return _rows_scanner(ref, columns, where=where).to_table()
+
+
+def batches_of(ref: TableRef, columns: Sequence[str], *, where: str | None = None) -> Iterator[pa.Table]:
+    """The same rows as `rows_of` gives, a batch after the other."""
+    for batch in _rows_scanner(ref, columns, where=where).to_batches():
+        yield pa.Table.from_batches([batch])
 
 
 def set_columns(ref: TableRef, values: pa.Table) -> TableRef:
@@ -304,6 +304,15 @@ def extend_indexes(uri: str, names: Sequence[str]) -> None:
     """Take rows that came, or whose values changed, since an index was built into it; nothing is trained anew."""
     if names:
         lance.dataset(uri).optimize.optimize_indices(index_names=list(names))
+
+
+def _rows_scanner(ref: TableRef, columns: Sequence[str], *, where: str | None) -> lance.LanceScanner:
+    wanted = {fragment.fragment_id for fragment in open_table(ref).get_fragments()}
+    dataset = lance.dataset(ref.uri)
+    fragments = [fragment for fragment in dataset.get_fragments() if fragment.fragment_id in wanted]
+    if len(fragments) != len(wanted):
+        raise MissingTable(f"table {ref.uri} was rewritten after version {ref.version}; give the newest version")
+    return dataset.scanner(columns=list(columns), filter=where, fragments=fragments, with_row_id=True, with_row_address=True)
 
 
 class _FragmentWriter:

@@ -185,6 +185,11 @@ def reads_leaves(predicate: Predicate) -> bool:
     return isinstance(predicate, AtLeast | AtMost) and bool(predicate.by_leaf)
 
 
+def num_characters(texts: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Characters of each text without surrounding blanks; null for a missing one."""
+    return pc.utf8_length(pc.utf8_trim_whitespace(texts))
+
+
 def answer(predicate: Predicate, rows: pa.Table, leaves: Callable[[], Leaves]) -> Answer:
     """Which rows fail, and which cannot be judged for lack of a value; a NaN fails.
 
@@ -223,7 +228,7 @@ def _passes(predicate: Predicate, columns: list[pa.ChunkedArray], leaves: Callab
         case NoneOf():
             return ~_booleans(pc.is_in(first, _listed(predicate.values, first)))
         case TextLength():
-            lengths = _numbers(pc.utf8_length(pc.utf8_trim_whitespace(first)))
+            lengths = _numbers(num_characters(first))
             return (lengths >= predicate.low) & (lengths <= (np.inf if predicate.high is None else predicate.high))
         case Matches():
             return _booleans(pc.match_substring_regex(first, predicate.pattern))
