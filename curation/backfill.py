@@ -57,6 +57,10 @@ class Backfilled(NamedTuple):
     """Values that an earlier attempt, killed before its commit, had left."""
     cpu_s: Mapping[str, float]
     """CPU seconds by signal, and for "read" and "decode"."""
+    num_computed: Mapping[str, int]
+    """Rows that this CPU time was spent on, by the same names."""
+    num_bytes: int
+    """Bytes of the rows that were read."""
 
 
 def num_todo(ref: TableRef, signals: Sequence[Signal], rows: Rows = Rows()) -> int:  # noqa: B008  an immutable default
@@ -82,12 +86,15 @@ def backfill(
         commit.add_columns(ref, one.schema)
     total: Counter[str] = Counter()
     cpu_s: dict[str, float] = {}
+    num_computed: Counter[str] = Counter()
     for _ in range(ROUNDS):
         if not num_todo(ref, signals, rows):
             break
         for report in _computed(ref, signals, rows, workers):
-            for line in report["cpu_s"]:
+            for line in report["costs"]:
                 cpu_s[line["name"]] = cpu_s.get(line["name"], 0.0) + line["cpu_s"]
+                num_computed[line["name"]] += line["num_rows"]
+            total["num_bytes"] += report["num_bytes"]
             committed = [line for line in report["filled"] if _commit(ref.uri, report, line)]
             total.update({name: sum(line[name] for line in committed) for name in _VALUE_COUNTS})
             if committed:
@@ -98,8 +105,9 @@ def backfill(
     tidy(ref.uri, signals)
     version = lance.dataset(ref.uri).version
     return Backfilled(
-        TableRef(uri=ref.uri, version=version), total["num_rows"], total["num_failed"], total["num_reused"], cpu_s=cpu_s
-    )
+        TableRef(uri=ref.uri, version=version), total["num_rows"], total["num_failed"], total["num_reused"], cpu_s=cpu_s,
+        num_computed=num_computed, num_bytes=total["num_bytes"],
+    )  # fmt: skip
 
 
 def tidy(uri: str, signals: Sequence[Signal]) -> int:
@@ -149,10 +157,11 @@ class _Filler:
             {"name": done.signal.name, "file": done.replacement.file, **{name: getattr(done, name) for name in _VALUE_COUNTS}}
             for done in filler.fill(self._signals)
         ]
-        costs = [{"name": name, "cpu_s": seconds} for name, seconds in filler.cpu_s.items()]
+        account = filler.account
+        costs = [{"name": one, "cpu_s": seconds, "num_rows": account.num_rows[one]} for one, seconds in account.cpu_s.items()]
         line = {
             "fragment_id": fragment.fragment_id, "version": self._ref.version, "num_rows": filler.num_rows, "filled": filled,
-            "cpu_s": costs,
+            "costs": costs, "num_bytes": account.num_bytes,
         }  # fmt: skip
         return pa.Table.from_pylist([line], schema=_REPORT)
 
@@ -164,11 +173,11 @@ class _Filler:
 
 _NAME = pa.field("name", pa.string())
 _FILLED = pa.struct([_NAME, pa.field("file", pa.string()), *(pa.field(one, pa.int64()) for one in _VALUE_COUNTS)])
-_COST = pa.struct([_NAME, pa.field("cpu_s", pa.float64())])
+_COST = pa.struct([_NAME, pa.field("cpu_s", pa.float64()), pa.field("num_rows", pa.int64())])
 _REPORT = pa.schema(
     [
         pa.field("fragment_id", pa.int64()), pa.field("version", pa.int64()), pa.field("num_rows", pa.int64()),
-        pa.field("filled", pa.list_(_FILLED)), pa.field("cpu_s", pa.list_(_COST)),
+        pa.field("filled", pa.list_(_FILLED)), pa.field("costs", pa.list_(_COST)), pa.field("num_bytes", pa.int64()),
     ]
 )  # fmt: skip
 

@@ -48,6 +48,22 @@ class Filled(NamedTuple):
     """Rows among them whose values an earlier attempt had left."""
 
 
+class Account:
+    """What work took, by name: "read", "decode", and each signal's own."""
+
+    def __init__(self) -> None:
+        self.cpu_s: dict[str, float] = {}
+        self.num_rows: Counter[str] = Counter()
+        """Rows read, pictures decoded, rows that a signal gave values for."""
+        self.num_bytes = 0
+        """Bytes of the rows that were read, pictures still encoded."""
+
+    def spend(self, name: str, began: float, *, num_rows: int) -> None:
+        """Add this process's CPU time since `began`, and the rows that it was spent on."""
+        self.cpu_s[name] = self.cpu_s.get(name, 0.0) + time.process_time() - began
+        self.num_rows[name] += num_rows
+
+
 class FragmentFiller:
     """Computes signals for one fragment."""
 
@@ -58,7 +74,7 @@ class FragmentFiller:
         """`computes` gives the function of a signal; `among` (ids) and `where` (a Lance filter) limit the work, None does not."""
         self._dataset, self._fragment, self._computes = dataset, fragment, computes
         self._among, self._where = among, where
-        self.cpu_s: dict[str, float] = {}
+        self.account = Account()
         self.num_rows = 0
         """Rows for which any signal was to do."""
 
@@ -76,7 +92,7 @@ class FragmentFiller:
         staging = {one.name: Staging(self._dataset.uri, one.name, one.version, self._fragment.fragment_id) for one in busy}
         reused: Counter[str] = Counter()
         for first, last in self._ranges(busy):
-            batch = _LazyBatch(self._read, sorted({name for one in busy for name in one.inputs}), self.cpu_s)
+            batch = _LazyBatch(self._read, sorted({name for one in busy for name in one.inputs}), self.account)
             for one in busy:
                 offsets = _within(todo[one.name], first, last)
                 if len(offsets):
@@ -139,7 +155,7 @@ class FragmentFiller:
         compute = self._computes(one)
         seen = [picture for picture in pictures if picture is not None]
         found = compute(Batch(rows.filter(pa.array(good)), seen)) if good.any() else {}
-        _spend(self.cpu_s, one.name, began)
+        self.account.spend(one.name, began, num_rows=len(seen) if one.takes_pictures else len(offsets))
         parts = [_failed(one, offsets[~good], [error for error in errors if error is not None])]
         if good.any():
             parts.append(_valued(one, offsets[good], found))
@@ -183,8 +199,8 @@ class FragmentFiller:
 class _LazyBatch:
     """Rows of a range and their pictures, read and decoded when a signal first asks."""
 
-    def __init__(self, read: Callable[[Offsets, Sequence[str]], pa.Table], columns: list[str], cpu_s: dict[str, float]) -> None:
-        self._read, self._columns, self._cpu_s = read, columns, cpu_s
+    def __init__(self, read: Callable[[Offsets, Sequence[str]], pa.Table], columns: list[str], account: Account) -> None:
+        self._read, self._columns, self._account = read, columns, account
         self._rows: dict[int, pa.Table] = {}
         self._pictures: dict[int, Scaled | str] = {}
 
@@ -210,13 +226,14 @@ class _LazyBatch:
         table = self._read(np.array(missing), self._columns)
         for index, offset in enumerate(table[OFFSET].to_pylist()):
             self._rows[offset] = table.slice(index, 1)
-        _spend(self._cpu_s, "read", began)
+        self._account.spend("read", began, num_rows=len(missing))
+        self._account.num_bytes += table.nbytes
 
     def _picture(self, offset: int) -> Scaled | str:
         if offset not in self._pictures:
             began = time.process_time()
             self._pictures[offset] = _decoded(self._rows[offset]["image"][0].as_py())
-            _spend(self._cpu_s, "decode", began)
+            self._account.spend("decode", began, num_rows=1)
         return self._pictures[offset]
 
 
@@ -227,11 +244,6 @@ def _decoded(encoded: bytes | None) -> Scaled | str:
         return decode_scaled(encoded, VIEW_SIDE_PX)
     except Undecodable as error:
         return f"{error.reason}: {error}"
-
-
-def _spend(cpu_s: dict[str, float], name: str, began: float) -> None:
-    """Add this process's CPU time since `began` to an account."""
-    cpu_s[name] = cpu_s.get(name, 0.0) + time.process_time() - began
 
 
 @contextmanager

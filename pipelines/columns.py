@@ -1,12 +1,15 @@
 """What the jobs that fill columns have in common: find what is to do, start Ray only then, show progress, commit as it comes."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from curation.backfill import Backfilled, Rows, backfill, num_todo
+from curation.costs import Cost, Costs, rates
 from curation.signals.contract import Signal
 from curation.tables import TableRef, pin
 from curation.workers import Workers
 from infra.session import Session
+
+_CPU_S, _ROWS, _BYTES = "_cpu_s", "_rows", "read_bytes"
 
 
 def fill(
@@ -16,12 +19,30 @@ def fill(
     limits = rows or Rows()
     todo = num_todo(images, signals, limits)
     if not todo:
-        return Backfilled(pin(TableRef(uri=images.uri)), num_rows=0, num_failed=0, num_reused=0, cpu_s={})
+        return Backfilled(
+            pin(TableRef(uri=images.uri)), num_rows=0, num_failed=0, num_reused=0, cpu_s={}, num_computed={}, num_bytes=0
+        )
     session.start_ray()
     with session.progress.stage(name, total=todo) as bar:
-        return backfill(images, signals, rows=limits, workers=workers, on_commit=bar.advance)
+        done = backfill(images, signals, rows=limits, workers=workers, on_commit=bar.advance)
+        bar.set(bar.done, note=rates(costs_in(costs(done, name), name)))
+    return done
 
 
 def costs(done: Backfilled, stage: str) -> dict[str, float]:
-    """CPU seconds as metrics, for example ``curate/decode_cpu_s``."""
-    return {f"{stage}/{name}_cpu_s": seconds for name, seconds in done.cpu_s.items()}
+    """What was spent as metrics, for example ``curate/decode_cpu_s`` and ``curate/decode_rows``; none when nothing was."""
+    if not done.num_rows:
+        return {}
+    spent = {f"{stage}/{name}{_CPU_S}": seconds for name, seconds in done.cpu_s.items()}
+    rows = {f"{stage}/{name}{_ROWS}": float(num) for name, num in done.num_computed.items()}
+    return {**spent, **rows, f"{stage}/{_BYTES}": float(done.num_bytes)}
+
+
+def costs_in(metrics: Mapping[str, float], stage: str) -> Costs | None:
+    """What `costs` wrote into these metrics; None when nothing was measured."""
+    if f"{stage}/{_BYTES}" not in metrics:
+        return None
+    own = {key.removeprefix(f"{stage}/"): value for key, value in metrics.items() if key.startswith(f"{stage}/")}
+    names = [key.removesuffix(_CPU_S) for key in own if key.endswith(_CPU_S)]
+    lines = tuple(Cost(name, own[name + _CPU_S], int(own[name + _ROWS])) for name in names if name + _ROWS in own)
+    return Costs(lines, num_bytes=int(own[_BYTES]))

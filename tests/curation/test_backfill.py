@@ -196,6 +196,8 @@ def test_rows_appended_later_are_filled_by_the_next_run(table: TableRef, tmp_pat
     done = fill(table, doubling(tmp_path), told=told)
     assert (done.num_rows, done.num_failed, sum(told)) == (30, 0, 30)
     assert done.cpu_s["doubled"] >= 0
+    assert done.num_computed == {"read": 30, "doubled": 30}
+    assert done.num_bytes >= 30 * 8, "sizes are eight bytes a row"
     appended = commit.append_table(table.uri, _rows(range(30, 33)))
     assert fill(table, doubling(tmp_path)).num_rows == 0, "the older version does not name them"
     assert fill(appended, doubling(tmp_path)).num_rows == 3
