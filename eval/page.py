@@ -1,18 +1,16 @@
-"""The report as one HTML file: pictures as data URIs, charts as inline SVG, no script, no request to anywhere.
+"""The report of a chain as one HTML file: pictures as data URIs, charts as inline SVG.
 
 Light and dark follow the reader's setting.
 """
 
 import base64
 from collections.abc import Iterable, Sequence
-from importlib.resources import files
-from pathlib import Path
-from typing import NamedTuple
 
 from eval.charts import Chart, lines
+from eval.document import Document, Section, html, keys
 from eval.markup import Markup, joined, tag
-from eval.page_tables import funnel_table, keys, score_table, stage_table
-from eval.report import Command, Example, Fact, Gallery, Report, Tile
+from eval.page_tables import funnel_table, score_table, stage_table
+from eval.report import Command, Example, Fact, Gallery, Report
 
 _LEAST_WIDTH_PX = {2: 190, 3: 250}
 """Of an example, by its number of pictures; 330 for more."""
@@ -20,60 +18,22 @@ _LEAST_WIDTH_PX = {2: 190, 3: 250}
 _LINE_COLOURS = ("var(--accent)", "var(--warm)", "var(--blue)", "var(--faint)")
 
 
-class _Section(NamedTuple):
-    """One part of the page."""
-
-    anchor: str
-    title: str
-    body: Markup
-
-
-def write(report: Report, path: Path) -> None:
-    """Write the page, beside its place first: a file that exists is whole."""
-    beside = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(page(report), encoding="utf-8")
-    beside.replace(path)
-
-
 def page(report: Report) -> str:
-    """The whole document; sections without content are left out."""
-    sections = [section for section in _sections(report) if section.body]
-    head = tag(
-        "head",
-        tag("meta", charset="utf-8"),
-        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", report.title),
-        tag("link", rel="icon", href="data:,"),     # else browsers ask for one
-        tag("style", Markup(files("eval").joinpath("page.css").read_text(encoding="utf-8"))),
-    )
-    tiles = tag("div", *map(_tile, report.tiles), class_="tiles")
-    body = tag(
-        "body",
-        tag("header", tag("h1", report.title), tag("p", report.subtitle, class_="lead"), tiles),
-        tag("nav", tag("div", *(tag("a", each.title, href=f"#{each.anchor}") for each in sections))),
-        tag("main", *(tag("section", tag("h2", each.title), each.body, id=each.anchor) for each in sections)),
-        tag("footer", *(tag("p", note) for note in report.notes)),
-    )
-    return f"<!doctype html>{tag('html', head, body, lang='en')}\n"
+    """The whole page; sections without content are left out."""
+    return html(Document(report.title, report.subtitle, report.tiles, tuple(_sections(report)), report.notes))
 
 
-def _sections(report: Report) -> list[_Section]:
-    pictures = [_Section(f"pictures-{index}", each.title, _gallery(each)) for index, each in enumerate(report.galleries)]
+def _sections(report: Report) -> list[Section]:
+    pictures = [Section(f"pictures-{index}", each.title, _gallery(each)) for index, each in enumerate(report.galleries)]
     return [
         *pictures,
-        _Section("numbers", "Numbers", score_table(report.scores)),
-        _Section("training", "Training", _charts(report.charts)),
-        _Section("data", "Data", funnel_table(report.funnel)),
-        _Section("stages", "Time and size", stage_table(report.stages)),
-        _Section("lineage", "Lineage", _lineage(report.lineage)),
-        _Section("next", "How to go on", _commands(report.commands)),
+        Section("numbers", "Numbers", score_table(report.scores)),
+        Section("training", "Training", _charts(report.charts)),
+        Section("data", "Data", funnel_table(report.funnel)),
+        Section("stages", "Time and size", stage_table(report.stages)),
+        Section("lineage", "Lineage", _lineage(report.lineage)),
+        Section("next", "How to go on", _commands(report.commands)),
     ]
-
-
-def _tile(tile: Tile) -> Markup:
-    parts = (tag("div", text, class_=name) for name, text in (("label", tile.label), ("value", tile.value), ("note", tile.note)))
-    return tag("div", *parts, class_=f"card tile {tile.state}")
 
 
 def _gallery(gallery: Gallery) -> Markup:

@@ -1,9 +1,10 @@
 """The tables of the report: scores beside their baselines, the funnel, and time and size of every stage."""
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from eval.charts import Mark, number, strip
+from eval.document import keys, stack, table
 from eval.markup import Markup, joined, tag
 from eval.report import ALL, FunnelLine, Stage
 from eval.scores import HIGHER_IS_BETTER, SUBJECTS, Metric, Score, Subject
@@ -35,11 +36,6 @@ _SCORE_KEYS = (
 _VERDICTS = (("kept", "var(--accent)"), ("dropped", "var(--warm)"), ("quarantined", "var(--blue)"))
 
 
-def keys(entries: Iterable[tuple[str, str]]) -> Markup:
-    """A legend: names and the colours that stand for them."""
-    return tag("div", *(tag("span", name, class_="key", style=f"--c:{colour}") for name, colour in entries), class_="legend")
-
-
 def score_table(scores: Sequence[Score]) -> Markup:
     """All numbers, one line for every measure, task and split."""
     if not scores:
@@ -51,7 +47,7 @@ def score_table(scores: Sequence[Score]) -> Markup:
         "Every number stands beside what real pictures, their round trip through the autoencoder, and noise would get. "
         "Small print: 95 % confidence interval. The Fréchet distance of real pictures is between halves of them and reads high."
     )
-    return joined([tag("p", about), keys(_SCORE_KEYS), _table(heads, rows)])
+    return joined([tag("p", about), keys(_SCORE_KEYS), table(heads, rows)])
 
 
 def funnel_table(funnel: Sequence[FunnelLine]) -> Markup:
@@ -65,7 +61,7 @@ def funnel_table(funnel: Sequence[FunnelLine]) -> Markup:
     names = ("rows", "kept", "dropped", "quarantined")
     heads = (_head("category"), _head("what became of it", left=True), *map(_head, names), _head("reasons", left=True))
     about = "Every row that came in is kept, dropped for a reason, or quarantined because it could not be read."
-    return joined([tag("p", about), keys(_VERDICTS), _table(heads, rows)])
+    return joined([tag("p", about), keys(_VERDICTS), table(heads, rows)])
 
 
 def stage_table(stages: Sequence[Stage]) -> Markup:
@@ -78,7 +74,7 @@ def stage_table(stages: Sequence[Stage]) -> Markup:
     cells = ("all", "", duration(seconds), "", "", "", size(num_bytes), "")
     rows.append(tag("tr", *map(_cell, cells), class_="sum"))
     heads = map(_head, ("stage", "", "time", "in", "out", "quarantined", "size"))
-    return _table((*heads, _head("what it did", left=True)), rows)
+    return table((*heads, _head("what it did", left=True)), rows)
 
 
 def duration(seconds: float) -> str:
@@ -147,25 +143,18 @@ def _total(funnel: Sequence[FunnelLine]) -> FunnelLine:
 
 def _funnel_row(line: FunnelLine, *, most: int, kind: str = "") -> Markup:
     counts = (("kept", line.kept), ("dropped", line.dropped), ("quarantined", line.quarantined))
-    bars = (tag("i", class_=name, style=f"width:{100 * count / max(most, 1):.2f}%") for name, count in counts if count)
-    reasons = (
-        tag("span", f"{name.replace('_', ' ')} {count:,}", class_="chip") for name, count in line.reasons.items() if count
-    )
+    bar = tag("td", stack([(name, count / max(most, 1)) for name, count in counts]), class_="wide")
+    reasons = (tag("span", f"{name.replace('_', ' ')} {count:,}", class_="chip") for name, count in line.reasons.items() if count)
     numbers = (_cell(f"{count:,}") for count in (line.rows, *(count for _, count in counts)))
-    bar = tag("td", tag("div", *bars, class_="stack"), class_="wide")
     return tag("tr", _cell(line.category), bar, *numbers, tag("td", *reasons, class_="left chips"), class_=kind)
 
 
 def _stage_row(stage: Stage, *, share: float) -> Markup:
-    bar = tag("div", tag("i", class_="time", style=f"width:{100 * share:.1f}%"), class_="stack")
+    bar = stack([("time", share)])
     aside = f"{stage.quarantined:,}" if stage.quarantined else ""
     cells = (duration(stage.seconds), f"{stage.rows_in:,}", f"{stage.rows_out:,}", aside, size(stage.bytes))
     wide, note = tag("td", bar, class_="wide"), tag("td", stage.note, class_="left note")
     return tag("tr", _cell(stage.name), wide, *map(_cell, cells), note)
-
-
-def _table(heads: Iterable[Markup], rows: Iterable[Markup]) -> Markup:
-    return tag("div", tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows)), class_="card scroll")
 
 
 def _head(text: str, *, left: bool = False) -> Markup:

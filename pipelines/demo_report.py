@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from eval.charts import Chart, Series
-from eval.page import write
+from eval.document import write
+from eval.page import page
 from eval.report import Command, Fact, FunnelLine, Report, Stage, Tile, galleries
 from infra.provenance import hardware
 from infra.session import Session
@@ -55,7 +56,7 @@ def write_report(finished: "Sequence[Finished]", config: "DemoConfig", session: 
         notes=(*_NOTES, f"Made on {hardware()}."),
     )
     place = session.workspace.local("report.html")
-    write(report, place)
+    write(page(report), place)
     return place
 
 

@@ -20,13 +20,14 @@ from curation.evidence import Evidence
 from curation.judging import FeatureColumn
 from curation.tables import TableRef, open_table, pin
 from curation.verdict import Decision, DecisionConfig, columns_of, decide, decision_table
+from eval.document import write
 from infra.errors import UserError
 from infra.session import Session
 from infra.storage import digest_of
 from infra.tracking import Run
 from pipelines.job import Outcome, Work, job_digest, run_job
 from pipelines.overrides import apply
-from pipelines.sweep_page import Compared, write
+from pipelines.sweep_page import Compared, page
 
 MOST_VARIANTS = 2000
 """More are refused: the page and the record would not be read by anybody."""
@@ -127,10 +128,10 @@ def _sweep(config: SweepConfig, session: Session, run: Run) -> Work:
         done = list(swept(evidence, variants, on_done=bar.advance))
     for one in done:
         _record(one, session, parent=run, digest=digest)
-    page = _write_page(done, evidence, session, digest)
-    run.log_file(page)
+    written = _write_page(done, evidence, session, digest)
+    run.log_file(written)
     run.log_table(config.images.uri, commit.version_of(config.images), "input")
-    outputs = {"page": str(page), **_store(config, evidence, done, session)}
+    outputs = {"page": str(written), **_store(config, evidence, done, session)}
     best = max(done, key=lambda one: one.summary.counts["kept"])
     return Work(
         rows_in=evidence.num_rows, rows_out=best.summary.counts["kept"], quarantined=best.summary.counts["quarantined"],
@@ -172,9 +173,9 @@ def _write_page(done: list[Swept], evidence: Evidence, session: Session, digest:
         Compared(one.variant.number, one.variant.settings, one.summary, each, one.seconds)
         for one, each in zip(done, differences, strict=True)
     ]
-    page = session.workspace.local("sweeps", f"{digest}.html")
-    write(lines, overlaps([one.summary for one in done]), page)
-    return page
+    place = session.workspace.local("sweeps", f"{digest}.html")
+    write(page(lines, overlaps([one.summary for one in done])), place)
+    return place
 
 
 def _store(config: SweepConfig, evidence: Evidence, done: list[Swept], session: Session) -> dict[str, str]:

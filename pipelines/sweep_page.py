@@ -1,8 +1,6 @@
 """The page of a sweep: every variant on a line, what each leaf keeps, how the selections overlap, who entered and who left."""
 
 from collections.abc import Sequence
-from importlib.resources import files
-from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -10,8 +8,10 @@ from jaxtyping import Float64
 
 from curation.comparison import Difference, Summary
 from eval.charts import number
-from eval.markup import Markup, joined, tag
+from eval.document import Document, Section, about, html, stack, table
+from eval.markup import Markup, tag
 from eval.page_tables import duration
+from eval.report import Tile
 
 _MOST_LEAVES = 30
 _CELL_PX = 22
@@ -37,51 +37,29 @@ class Compared(NamedTuple):
     seconds: float
 
 
-def write(variants: Sequence[Compared], overlaps: Float64[np.ndarray, "v v"], path: Path) -> None:
-    """Write the page, beside its place first: a file that exists is whole."""
-    beside = path.with_name(f".{path.name}.part")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside.write_text(page(variants, overlaps), encoding="utf-8")
-    beside.replace(path)
-
-
 def page(variants: Sequence[Compared], overlaps: Float64[np.ndarray, "v v"]) -> str:
     """The whole document; the first variant is what the others are compared with."""
     first = variants[0].summary
     title = f"{len(variants):,} ways to decide over {first.counts['rows']:,} rows"
-    style = files("eval").joinpath("page.css").read_text(encoding="utf-8") + _STYLE
-    head = tag(
-        "head", tag("meta", charset="utf-8"), tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
-        tag("title", title), tag("link", rel="icon", href="data:,"), tag("style", Markup(style)),
-    )  # fmt: skip
     sections = (
-        ("variants", "Variants", _variants(variants)), ("leaves", "Kept by leaf", _leaves(variants)),
-        ("overlap", "Overlap", _matrix(variants, overlaps)), ("differences", "Entered and left", _differences(variants)),
+        Section("variants", "Variants", _variants(variants)), Section("leaves", "Kept by leaf", _leaves(variants)),
+        Section("overlap", "Overlap", _matrix(variants, overlaps)),
+        Section("differences", "Entered and left", _differences(variants)),
     )  # fmt: skip
     lead = "Columns were read once and no picture was opened. Every row is kept, dropped for named reasons, or quarantined."
-    body = tag(
-        "body", tag("header", tag("h1", title), tag("p", lead, class_="lead"), _tiles(variants)),
-        tag("nav", tag("div", *(tag("a", name, href=f"#{anchor}") for anchor, name, _ in sections))),
-        tag("main", *(tag("section", tag("h2", name), content, id=anchor) for anchor, name, content in sections)),
-    )  # fmt: skip
-    return f"<!doctype html>{tag('html', head, body, lang='en')}\n"
+    return html(Document(title, lead, _tiles(variants), sections, notes=()), style=_STYLE)
 
 
-def _tiles(variants: Sequence[Compared]) -> Markup:
+def _tiles(variants: Sequence[Compared]) -> tuple[Tile, ...]:
     kept = [one.summary.counts["kept"] for one in variants]
     seconds = [one.seconds for one in variants]
-    tiles = (
-        ("Kept", f"{min(kept):,} – {max(kept):,}", f"of {variants[0].summary.counts['rows']:,} rows"),
-        ("Quarantined", f"{variants[0].summary.counts['quarantined']:,}", "by the first variant"),
-        ("Time", duration(sum(seconds)), f"{number(sum(seconds) / len(seconds))} s a variant"),
-        ("Selections", f"{len({one.summary.digest for one in variants}):,}", "that differ in any row, reason or weight"),
+    num_different = len({one.summary.digest for one in variants})
+    return (
+        Tile("Kept", f"{min(kept):,} – {max(kept):,}", f"of {variants[0].summary.counts['rows']:,} rows", "plain"),
+        Tile("Quarantined", f"{variants[0].summary.counts['quarantined']:,}", "by the first variant", "plain"),
+        Tile("Time", duration(sum(seconds)), f"{number(sum(seconds) / len(seconds))} s a variant", "plain"),
+        Tile("Selections", f"{num_different:,}", "that differ in any row, reason or weight", "plain"),
     )
-    parts = (
-        tag("div", tag("div", label, class_="label"), tag("div", value, class_="value"), tag("div", note, class_="note"),
-            class_="card tile plain")
-        for label, value, note in tiles
-    )  # fmt: skip
-    return tag("div", *parts, class_="tiles")
 
 
 def _variants(variants: Sequence[Compared]) -> Markup:
@@ -91,19 +69,18 @@ def _variants(variants: Sequence[Compared]) -> Markup:
     for one in variants:
         counts = one.summary.counts
         share = counts["kept"] / max(counts["rows"], 1)
-        bar = tag("div", tag("i", class_="kept", style=f"width:{100 * share:.2f}%"), class_="stack")
-        cells = (f"{counts['kept']:,}", bar, f"{counts['dropped']:,}", number(one.summary.effective_leaves),
+        cells = (f"{counts['kept']:,}", stack([("kept", share)]), f"{counts['dropped']:,}", number(one.summary.effective_leaves),
                  f"{one.summary.effective_clusters:,.0f}", f"{one.seconds:.2f} s")  # fmt: skip
         settings = (tag("td", value) for _, value in one.settings)
         rows.append(
             tag("tr", tag("td", f"#{one.number}", title=one.summary.digest), *settings, *(tag("td", cell) for cell in cells),
                 class_="first" if one is variants[0] else "")
         )  # fmt: skip
-    about = (
+    meaning = (
         "Leaves and clusters are effective numbers: the exponential of the entropy of the kept rows, so that many as were filled "
         "equally would be as diverse. Clusters are those of the loosest setting of duplicates. The first variant is shaded."
     )
-    return joined([tag("p", about), _table(heads, rows)])
+    return about(meaning, table(_heads(heads), rows))
 
 
 def _leaves(variants: Sequence[Compared]) -> Markup:
@@ -115,13 +92,12 @@ def _leaves(variants: Sequence[Compared]) -> Markup:
     rows = []
     for leaf in ordered:
         most = max(*kept[leaf], 1)
-        cells = (
-            tag("td", f"{count:,}", class_="heat", style=f"--share:{60 * count / most:.0f}%") for count in kept[leaf]
-        )
+        cells = (tag("td", f"{count:,}", class_="heat", style=f"--share:{60 * count / most:.0f}%") for count in kept[leaf])
         rows.append(tag("tr", tag("td", leaf or "(none)", class_="leaf"), *cells))
     counted = f"{len(ordered):,} of {len(leaves):,} leaves, those that change most first"
     left_out = "" if len(shown) == len(variants) else f"; {len(shown)} of {len(variants)} variants, evenly spaced"
-    return joined([tag("p", f"Rows kept: {counted}{left_out}."), _table(["leaf", *(f"#{one.number}" for one in shown)], rows)])
+    heads = _heads(["leaf", *(f"#{one.number}" for one in shown)])
+    return about(f"Rows kept: {counted}{left_out}.", table(heads, rows))
 
 
 def _matrix(variants: Sequence[Compared], overlaps: Float64[np.ndarray, "v v"]) -> Markup:
@@ -143,8 +119,8 @@ def _matrix(variants: Sequence[Compared], overlaps: Float64[np.ndarray, "v v"]) 
     width, height = left + size * len(variants) + 8, 28 + size * len(variants)
     frame = f'width="{width}" viewBox="0 0 {width} {height}" role="img" aria-label="overlap"'
     svg = f'<svg class="matrix" {frame}>{"".join(parts)}</svg>'
-    about = f"Jaccard index of the kept rows of each two variants, from {lowest:.3f} (faint) to 1 (full)."
-    return joined([tag("p", about), tag("div", Markup(svg), class_="card scroll")])
+    meaning = f"Jaccard index of the kept rows of each two variants, from {lowest:.3f} (faint) to 1 (full)."
+    return about(meaning, tag("div", Markup(svg), class_="card scroll"))
 
 
 def _differences(variants: Sequence[Compared]) -> Markup:
@@ -155,14 +131,13 @@ def _differences(variants: Sequence[Compared]) -> Markup:
     ]  # fmt: skip
     if not rows:
         return tag("p", "One variant: nothing to compare.")
-    about = "Rows that a variant keeps and the first does not, and the other way round, with some of their ids."
-    return joined([tag("p", about), _table(["", "entered", "for example", "left", "for example"], rows)])
+    meaning = "Rows that a variant keeps and the first does not, and the other way round, with some of their ids."
+    return about(meaning, table(_heads(["", "entered", "for example", "left", "for example"]), rows))
 
 
 def _ids(ids: Sequence[str]) -> Markup:
     return tag("td", ", ".join(ids), class_="left ids")
 
 
-def _table(heads: Sequence[str], rows: Sequence[Markup]) -> Markup:
-    headings = tag("tr", *(tag("th", head, class_="left" if head == "for example" else "") for head in heads))
-    return tag("div", tag("table", tag("thead", headings), tag("tbody", *rows)), class_="card scroll")
+def _heads(names: Sequence[str]) -> list[Markup]:
+    return [tag("th", name, class_="left" if name == "for example" else "") for name in names]

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from eval.charts import Chart, Series
-from eval.page import page, write
+from eval.document import write
+from eval.page import page
 from eval.page_tables import duration, size
 from eval.render import png
 from eval.report import Command, Example, Fact, FunnelLine, Gallery, Report, Stage, Tile
@@ -91,7 +92,7 @@ def test_sections_without_content_are_left_out(report: Report) -> None:
 
 
 def test_writing_leaves_one_file(report: Report, tmp_path: Path) -> None:
-    write(report, tmp_path / "new" / "report.html")
+    write(page(report), tmp_path / "new" / "report.html")
     assert [path.name for path in (tmp_path / "new").iterdir()] == ["report.html"]
 
 
