@@ -6,12 +6,15 @@ Chosen over matplotlib: its SVG is fifty times larger, brings its own fonts and 
 import math
 from collections.abc import Iterable, Sequence
 from html import escape
+from itertools import pairwise
 from typing import NamedTuple
 
 from eval.markup import Markup
 
 _WIDTH, _HEIGHT = 360, 220
 _LEFT, _RIGHT, _TOP, _BOTTOM = 44, 8, 8, 36
+_BOUND_PX = 24
+"""Above the bars, for labels of bounds."""
 _MOST_POINTS = 240
 
 
@@ -43,6 +46,29 @@ class Mark(NamedTuple):
     value: float
     low: float
     high: float
+
+
+class Bound(NamedTuple):
+    """A value on the x axis that something is held against."""
+
+    value: float
+    label: str
+
+
+class Bars(NamedTuple):
+    """How often numbers occur, in stacked groups."""
+
+    title: str
+    edges: tuple[float, ...]
+    """Borders of the bars, one more than there are bars, increasing."""
+    counts: tuple[tuple[int, ...], ...]
+    """For each bar, its groups from the bottom up."""
+    groups: tuple[str, ...]
+    """Names of the groups; the style sheet colours them by their place."""
+    bounds: tuple[Bound, ...]
+    """Those beyond the axis are not drawn."""
+    is_log: bool
+    """Whether x is drawn by its logarithm."""
 
 
 class _Scale(NamedTuple):
@@ -78,6 +104,20 @@ def lines(chart: Chart) -> Markup:
         parts.append(f'<path class="line s{number}" d="{_path(means, x, y)}"/>')
     label = escape(f"{chart.title}: {', '.join(series.name for series in chart.series)}", quote=True)
     return Markup(f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
+
+
+def bars(chart: Bars) -> Markup:
+    """The chart as SVG: stacked bars, and dashed lines where the bounds are."""
+    low, high = chart.edges[0], chart.edges[-1]
+    x = _Scale(low, high, _LEFT, _WIDTH - _RIGHT, is_log=chart.is_log)
+    y = _Scale(0.0, float(max(map(sum, chart.counts), default=0) or 1), _HEIGHT - _BOTTOM, _TOP + _BOUND_PX, is_log=False)
+    parts = [*_y_axis(y), *_x_axis(x, "")]
+    for counts, (left, right) in zip(chart.counts, pairwise(chart.edges), strict=True):
+        parts.append(_bar(counts, chart.groups, x, y, left=left, right=right))
+    parts += _bounds([bound for bound in chart.bounds if low <= bound.value <= high], x)
+    held = "".join(f", {bound.label}" for bound in chart.bounds)
+    label = escape(f"{chart.title}: {sum(map(sum, chart.counts)):,} rows from {number(low)} to {number(high)}{held}", quote=True)
+    return Markup(f'<svg class="bars" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
 
 
 def strip(marks: Sequence[Mark], *, low: float, high: float) -> Markup:
@@ -132,6 +172,33 @@ def _path(points: Sequence[tuple[float, float]], x: _Scale, y: _Scale) -> str:
     return "M" + "L".join(f"{x(at):.1f},{y(value):.1f}" for at, value in inside)
 
 
+def _bar(counts: Sequence[int], groups: Sequence[str], x: _Scale, y: _Scale, *, left: float, right: float) -> str:
+    """One bar; a group is never too thin to be seen."""
+    if not any(counts):
+        return ""
+    start, width, top = x(left), max(x(right) - x(left) - 0.7, 0.7), y(0.0)
+    pieces = []
+    for place, count in enumerate(counts):
+        if count:
+            height = max(y(0.0) - y(float(count)), 1.2)
+            top -= height
+            pieces.append(f'<rect class="g{place}" x="{start:.1f}" y="{top:.1f}" width="{width:.1f}" height="{height:.1f}"/>')
+    said = ", ".join(f"{count:,} {group}" for count, group in zip(counts, groups, strict=True) if count)
+    return f"<g><title>{number(left)} to {number(right)}: {escape(said)}</title>{''.join(pieces)}</g>"
+
+
+def _bounds(shown: Sequence[Bound], x: _Scale) -> list[str]:
+    """Dashed lines with a label at their head, on the side where there is room."""
+    parts = []
+    for place, bound in enumerate(sorted(shown, key=lambda one: one.value)):
+        at, is_late = x(bound.value), x(bound.value) > (_LEFT + _WIDTH) / 2
+        row = _TOP + 7 + 11 * (place % 2)
+        anchor = f'x="{at - 4 if is_late else at + 4:.1f}" y="{row}" text-anchor="{"end" if is_late else "start"}"'
+        line = f'<line class="bound" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
+        parts.append(f'{line}<text class="bound" {anchor}>{escape(bound.label)}</text>')
+    return parts
+
+
 def _y_axis(y: _Scale) -> list[str]:
     marks = _log_ticks(y.low, y.high) if y.is_log else _ticks(y.low, y.high)
     return [
@@ -144,7 +211,7 @@ def _y_axis(y: _Scale) -> list[str]:
 def _x_axis(x: _Scale, label: str) -> list[str]:
     texts = [
         f'<text x="{x(at):.1f}" y="{_HEIGHT - _BOTTOM + 18}" text-anchor="middle">{_tick_text(at)}</text>'
-        for at in _ticks(x.low, x.high)
+        for at in (_log_ticks(x.low, x.high) if x.is_log else _ticks(x.low, x.high))
     ]
     return [*texts, f'<text x="{_WIDTH - _RIGHT}" y="{_HEIGHT - 4}" text-anchor="end">{escape(label)}</text>']
 
@@ -163,8 +230,12 @@ def _log_ticks(low: float, high: float) -> list[float]:
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     factors = (1,) if high / low > 1e3 else (1, 2, 5)
     found = [factor * 10.0**decade for decade in decades for factor in factors if low <= factor * 10.0**decade <= high]
-    return found if len(found) > 1 else _ticks(low, high, most=4)
+    return found[:: -(-len(found) // 8)] if len(found) > 1 else _ticks(low, high, most=4)
 
 
 def _tick_text(value: float) -> str:
+    """At most five signs: "1,500", "20k", "1.5M"."""
+    for least, unit, letter in ((1e9, 1e9, "G"), (1e6, 1e6, "M"), (1e4, 1e3, "k")):
+        if abs(value) >= least:
+            return f"{value / unit:.3g}{letter}"
     return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"

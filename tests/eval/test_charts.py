@@ -4,11 +4,11 @@ from xml.etree import ElementTree
 
 import pytest
 
-from eval.charts import Chart, Mark, Series, lines, number, strip
+from eval.charts import Bars, Bound, Chart, Mark, Series, bars, lines, number, strip
 
 
 def chart(*points: tuple[float, float], is_log: bool = False) -> Chart:
-    return Chart("loss <of> \"x\"", "", (Series("a & b", points),), "step", is_log)
+    return Chart('loss <of> "x"', "", (Series("a & b", points),), "step", is_log)
 
 
 def heights(svg: str) -> list[float]:
@@ -18,7 +18,7 @@ def heights(svg: str) -> list[float]:
 
 def test_a_falling_loss_falls_on_the_screen() -> None:
     drawn = heights(lines(chart((0, 3.0), (1, 2.0), (2, 1.0))))
-    assert drawn == sorted(drawn)                        # y grows downwards
+    assert drawn == sorted(drawn)  # y grows downwards
     assert drawn[1] == pytest.approx((drawn[0] + drawn[2]) / 2, abs=0.2)
 
 
@@ -55,3 +55,30 @@ def test_marks_stand_in_order_on_the_strip() -> None:
 )
 def test_numbers_are_short(value: float, text: str) -> None:
     assert number(value) == text
+
+
+def histogram(*, is_log: bool = False) -> Bars:
+    edges = (1.0, 10.0, 100.0, 1000.0) if is_log else (0.0, 10.0, 20.0, 30.0)
+    bounds = (Bound(10.0, "at least 10"), Bound(5000.0, "at most 5,000"))
+    return Bars(
+        'sharp<"ness"', edges, ((30, 10, 0), (0, 0, 0), (100_000, 0, 1)), ("kept", "by limit", "otherwise"), bounds, is_log
+    )
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+def test_bars_stand_on_each_other_at_their_place_and_bounds_inside_the_axis_are_drawn(is_log: bool) -> None:
+    svg = ElementTree.fromstring(bars(histogram(is_log=is_log)))
+    rects = [{key: float(value) for key, value in each.items() if key != "class"} for each in svg.iter("rect")]
+    assert [each.get("class") for each in svg.iter("rect")] == ["g0", "g1", "g0", "g2"]
+    assert rects[1]["y"] + rects[1]["height"] == pytest.approx(rects[0]["y"], abs=0.1)
+    assert rects[0]["height"] >= 1, "thirty of a hundred thousand are still to be seen"
+    assert rects[2]["x"] - rects[0]["x"] == pytest.approx(2 * rects[0]["width"], abs=2)  # equal bars on either axis
+    (line,) = [each for each in svg.iter("line") if each.get("class") == "bound"]
+    assert float(line.get("x1", "")) == pytest.approx(rects[0]["x"] + rects[0]["width"] + 0.7, abs=0.2)
+    assert "at most 5,000" in svg.get("aria-label", ""), "a bound beyond the axis is named"
+
+
+def test_ticks_are_short() -> None:
+    texts = [each.text or "" for each in ElementTree.fromstring(bars(histogram())).iter("text")]
+    assert "100k" in texts
+    assert all(len(text) <= 6 for text in texts if not text.startswith("at"))
