@@ -56,9 +56,14 @@ class Costs(NamedTuple):
         """Bytes read for each row."""
         return self.num_bytes / max(self._rows("read"), 1)
 
+    @property
+    def ms_a_row(self) -> float:
+        """CPU milliseconds for a row that needs every stage."""
+        return sum(line.ms_a_row for line in self.lines)
+
     def cpu_hours(self, num_rows: int) -> float:
         """CPU hours for so many rows that need every stage."""
-        return sum(line.cpu_hours(num_rows) for line in self.lines)
+        return self.ms_a_row * num_rows / 3.6e6
 
     def _rows(self, name: str) -> int:
         return sum(line.num_rows for line in self.lines if line.name == name)

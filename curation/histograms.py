@@ -181,5 +181,5 @@ def _edges(
     if is_log:
         return np.geomspace(low / 1.02, high * 1.02, NUM_BARS + 1)
     if high - low < NUM_BARS and np.array_equal(lows, np.floor(lows)):
-        return np.arange(np.floor(low), np.floor(high) + 2)  # one bar a whole number
+        return np.arange(np.floor(low) - 2.5, np.floor(high) + 3)  # one bar a whole number, and some room beside few of them
     return np.linspace(low, high + 1e-3 * (high - low) + 1e-9 * max(abs(high), 1.0), NUM_BARS + 1)

@@ -185,6 +185,27 @@ def reads_leaves(predicate: Predicate) -> bool:
     return isinstance(predicate, AtLeast | AtMost) and bool(predicate.by_leaf)
 
 
+def in_words(predicate: Predicate) -> str:
+    """What the predicate asks, for people."""
+    columns = ", ".join(columns_of(predicate))
+    match predicate:
+        case AtLeast() | AtMost():
+            side = "least" if isinstance(predicate, AtLeast) else "most"
+            elsewhere = f"; other limits for {len(predicate.by_leaf):,} leaves" if predicate.by_leaf else ""
+            return f"{columns} at {side} {predicate.limit:g}{elsewhere}"
+        case Between():
+            return f"{columns} from {predicate.low:g} to {predicate.high:g}"
+        case OneOf() | NoneOf():
+            return f"{columns} {predicate.kind.replace('_', ' ')} {', '.join(map(str, predicate.values))}"
+        case NotNull():
+            return f"{columns} has a value"
+        case TextLength():
+            high = "" if predicate.high is None else f", at most {predicate.high:,}"
+            return f"{columns} at least {predicate.low:,}{high} characters"
+        case Matches() | Lacks():
+            return f"{columns} {predicate.kind} {predicate.pattern}"
+
+
 def num_characters(texts: pa.ChunkedArray) -> pa.ChunkedArray:
     """Characters of each text without surrounding blanks; null for a missing one."""
     return pc.utf8_length(pc.utf8_trim_whitespace(texts))

@@ -57,6 +57,10 @@ class Run(Protocol):
         """Keep a copy of a local file among the run's artifacts."""
         ...
 
+    def log_text(self, text: str, name: str) -> None:
+        """Keep a text among the run's artifacts."""
+        ...
+
     def log_table(self, ref_uri: str, version: int, context: str) -> None:
         """Say which table at which version went in or came out (`context`: "input", "output", "selection")."""
         ...
@@ -270,6 +274,9 @@ class NullRun:
         """Forget."""
 
     def log_file(self, path: Path, folder: str = "") -> None:
+        """Forget."""
+
+    def log_text(self, text: str, name: str) -> None:
         """Forget."""
 
     def log_table(self, ref_uri: str, version: int, context: str) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from curation.backfill import Backfilled, Rows, backfill, num_todo
-from curation.costs import Cost, Costs, rates
+from curation.costs import BILLION, Cost, Costs, rates
 from curation.signals.contract import Signal
 from curation.tables import TableRef, pin
 from curation.workers import Workers
@@ -30,12 +30,16 @@ def fill(
 
 
 def costs(done: Backfilled, stage: str) -> dict[str, float]:
-    """What was spent as metrics, for example ``curate/decode_cpu_s`` and ``curate/decode_rows``; none when nothing was."""
+    """What was spent as metrics, for example ``curate/decode_cpu_s``, ``curate/decode_rows``, ``curate/cpu_ms_row``; none when
+    nothing was.
+    """
     if not done.num_rows:
         return {}
-    spent = {f"{stage}/{name}{_CPU_S}": seconds for name, seconds in done.cpu_s.items()}
-    rows = {f"{stage}/{name}{_ROWS}": float(num) for name, num in done.num_computed.items()}
-    return {**spent, **rows, f"{stage}/{_BYTES}": float(done.num_bytes)}
+    lines = tuple(Cost(name, seconds, done.num_computed[name]) for name, seconds in done.cpu_s.items())
+    spent = Costs(lines, done.num_bytes)
+    in_short = {"decode_share": spent.decode_share, "cpu_ms_row": spent.ms_a_row, "cpu_hours_billion": spent.cpu_hours(BILLION)}
+    by_name = {line.name + _CPU_S: line.cpu_s for line in lines} | {line.name + _ROWS: float(line.num_rows) for line in lines}
+    return {f"{stage}/{name}": value for name, value in {**by_name, _BYTES: float(spent.num_bytes), **in_short}.items()}
 
 
 def costs_in(metrics: Mapping[str, float], stage: str) -> Costs | None:

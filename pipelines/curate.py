@@ -21,6 +21,7 @@ from curation.workers import Actors
 from infra.session import Session
 from infra.tracking import Run
 from pipelines.columns import costs, fill
+from pipelines.curate_report import write_report
 from pipelines.job import Outcome, Work, job_digest, run_job
 
 
@@ -40,7 +41,7 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
 
 def run(config: CurateConfig, session: Session) -> Outcome:
-    """Measure and judge; outputs `images`, its `version`, and the `funnel` (JSON, one object a category)."""
+    """Measure and judge; outputs `images`, its `version`, the `funnel` (JSON, one object a category) and the `report` (HTML)."""
     signals = {one.name: one.version for one in SIGNALS}
     taken_down = read_blocked(session.workspace).digest
     filled_in = {"images": pin_rows(config.images).model_dump(), "signals": signals, "taken_down": taken_down}
@@ -54,14 +55,17 @@ def _curate(config: CurateConfig, session: Session, run: Run) -> Work:
     table, counts = judge_table(config.images, config.rules)
     total, num_rows = counts.to_pylist()[-1], open_table(config.images).count_rows()
     assert total["rows"] == num_rows, (total, num_rows)
-    stored_funnel = _store(counts, session, job_digest("curate", config))
+    digest, spent = job_digest("curate", config), costs(done, "curate")
+    stored_funnel = _store(counts, session, digest)
+    report = write_report(config.images, config.rules, session, run, digest=digest, metrics=spent)
+    session.progress.say(f"curate: open {report}")
     run.log_table(table.uri, commit.version_of(table), "output")
     return Work(
         rows_in=num_rows,
         rows_out=total["kept"],
         quarantined=total["quarantined"],
-        outputs={"images": table.uri, "version": str(table.version), "funnel": stored_funnel},
-        metrics={"curate/measured_images": done.num_rows, **costs(done, "curate"), **funnel.as_metrics(counts, "curate")},
+        outputs={"images": table.uri, "version": str(table.version), "funnel": stored_funnel, "report": report},
+        metrics={"curate/measured_images": done.num_rows, **spent, **funnel.as_metrics(counts, "curate")},
         note=f"measured {done.num_rows:,} of {num_rows:,} pictures: {funnel.in_words(counts)}",
     )
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 from eval.charts import Chart, Series
 from eval.document import write
 from eval.page import page
-from eval.report import Command, Fact, FunnelLine, Report, Stage, Tile, galleries
+from eval.report import Command, Fact, Report, Stage, Tile, galleries
 from infra.provenance import hardware
 from infra.session import Session
 from models.bundle import read_manifest
+from pipelines.curate_page import funnel_lines
 from pipelines.evaluate import read_scores
 from pipelines.job import Outcome
 from train.meters import readings
@@ -49,7 +50,7 @@ def write_report(finished: "Sequence[Finished]", config: "DemoConfig", session: 
         galleries=galleries(scores, evaluation, most=_SHOWN, most_heldout=_SHOWN_HELDOUT),
         scores=scores.scores,
         charts=tuple(_chart(name, outcomes[name]) for name in ("fit autoencoder", "fit contrastive", "fit generator")),
-        funnel=_funnel(Path(outcomes["curate"].outputs["funnel"])),
+        funnel=funnel_lines(json.loads(Path(outcomes["curate"].outputs["funnel"]).read_text())),
         stages=tuple(_stage(stage.name, stage.outcome) for stage in finished),
         lineage=_lineage(outcomes, session),
         commands=_COMMANDS,
@@ -98,18 +99,6 @@ def _chart(name: str, outcome: Outcome) -> Chart:
     return Chart(
         name.removeprefix("fit ").capitalize(), outcome.note, (Series("loss", points),), "optimizer steps", has_log_scale=True
     )
-
-
-def _funnel(place: Path) -> tuple[FunnelLine, ...]:
-    lines = json.loads(place.read_text())
-    own = {"category", "rows", "kept", "dropped", "quarantined", "any", "only"}
-    return tuple(
-        FunnelLine(
-            line["category"], line["rows"], line["kept"], line["dropped"], line["quarantined"],
-            {reason: count for reason, count in line.items() if reason not in own and count},
-        )
-        for line in lines
-    )  # fmt: skip
 
 
 def _stage(name: str, outcome: Outcome) -> Stage:

@@ -4,7 +4,7 @@
 
 Steps (`STEPS`) are carried out in order after the record is written, each safe to break off and to repeat; the same command
 finishes what was killed. Rows go from ``images`` and ``pairs`` with the versions and tags that held them; affected selections
-get successors and close; pictures made from the rows go from evaluations, visits, MLflow's files, the report and the cache.
+get successors and close; pictures made from the rows go from evaluations, visits, MLflow's files, reports and the cache.
 Weights of bundles stay and are named. No other job may run on the workspace meanwhile.
 """
 
@@ -43,6 +43,8 @@ from curation.traces import Search, Trace, search
 from infra.errors import UserError
 from infra.settings import Settings
 from infra.storage import Workspace
+from pipelines import curate_report
+from pipelines.curate_page import shows
 from pipelines.where_used import SelectionUse, images_table, uses_of
 
 _SHOWN = 10
@@ -105,7 +107,7 @@ def survey(request: Request, known: Record | None, workspace: Workspace) -> Affe
         fits=uses.fits,
         bundles=uses.bundles,
         unreadable_bundles=uses.unreadable_bundles,
-        places=tuple(_places(uses.evaluations, workspace)),
+        places=(*_places(uses.evaluations, workspace), *_reports(ids, workspace)),
     )
 
 
@@ -153,7 +155,7 @@ def finish(record: Record, premises: Premises) -> Certificate:
 
 
 def erase_pictures_shown(record: Record, premises: Premises) -> None:
-    """Evaluations, visits, MLflow's files and the report, where they hold pictures of the rows."""
+    """Evaluations, visits, MLflow's files and reports, where they hold pictures of the rows."""
     for place in record.affected.places:
         premises.workspace.delete(*place.split("/"))
 
@@ -226,13 +228,26 @@ def _places(evaluations: Sequence[str], workspace: Workspace) -> Iterator[str]:
         if Path(config["evaluation"]).name in digests and workspace.exists("visits", digest):
             yield f"visits/{digest}"
             jobs.append(f"visit-{digest}")
+    yield from _artifacts(jobs, workspace)
+    if digests and workspace.exists("report.html"):
+        yield "report.html"
+
+
+def _reports(ids: Collection[str], workspace: Workspace) -> Iterator[str]:
+    """Reports of curation that show one of the rows, and MLflow's copies."""
+    for file in workspace.names(curate_report.FOLDER, "curate-*.html"):
+        if shows(workspace.read_text(curate_report.FOLDER, file), ids):
+            yield f"{curate_report.FOLDER}/{file}"
+            yield from _artifacts([file.removesuffix(".html")], workspace)
+
+
+def _artifacts(jobs: Sequence[str], workspace: Workspace) -> Iterator[str]:
+    """Folders of what MLflow keeps of the runs of these jobs."""
     for job in jobs:
         if workspace.exists("jobs", f"{job}.json"):
             run_id = json.loads(workspace.read_text("jobs", f"{job}.json")).get("run_id")  # of any release
             if run_id and workspace.exists("mlartifacts", run_id):
                 yield f"mlartifacts/{run_id}"
-    if digests and workspace.exists("report.html"):
-        yield "report.html"
 
 
 def _searches(traces: Sequence[Trace], premises: Premises) -> tuple[Search, ...]:

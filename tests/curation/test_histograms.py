@@ -54,8 +54,9 @@ def test_a_spread_over_orders_of_magnitude_asks_for_a_log_axis_and_zeros_stay_in
 
 def test_whole_numbers_have_a_bar_each_and_one_number_alone_has_one() -> None:
     found = histogram_of(np.array([1, 2, 2, 5, 5, 5], np.float64))
-    assert found.counts.sum(axis=1).tolist() == [1, 2, 0, 0, 3]
-    assert histogram_of(np.full(9, 72.0)).counts.sum(axis=1).tolist() == [9]
+    assert found.counts.sum(axis=1).tolist() == [0, 0, 1, 2, 0, 0, 3, 0, 0]
+    assert (found.edges[:-1] + 0.5).tolist() == list(range(-1, 8))
+    assert histogram_of(np.full(9, 72.0)).counts.sum(axis=1).tolist() == [0, 0, 9, 0, 0]
 
 
 @pytest.mark.parametrize(("limit", "is_shown"), [(20.0, True), (110.0, True), (1e6, False)])

@@ -32,6 +32,7 @@ from infra.settings import Settings
 from infra.storage import Workspace
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Lineage, TableVersion, save_bundle
+from pipelines.curate_page import Shown, picture_of
 from pipelines.takedown import STEPS, Premises, command, prepared, survey
 
 NAMES = ("apple", "bear", "cat", "dog")
@@ -119,6 +120,11 @@ def _shown(workspace: Workspace) -> None:
         workspace.write_text(json.dumps({"job": "evaluate", "run_id": f"run-{name}"}), "jobs", f"evaluate-{name}.json")
         workspace.write_text("a grid", "mlartifacts", f"run-{name}", "artifacts", "grids", "t2i.png")
     workspace.write_text("a page with pictures", "report.html")
+    for name, row_id in [("c1", "emoji/apple"), ("c2", "emoji/apple-tart")]:
+        picture = Shown(thumbnail=b"webp", values={}, errors={}, winner=None)
+        workspace.write_text(picture_of(row_id, picture, "kept"), "reports", f"curate-{name}.html")
+        workspace.write_text(json.dumps({"job": "curate", "run_id": f"run-{name}"}), "jobs", f"curate-{name}.json")
+        workspace.write_text("a copy", "mlartifacts", f"run-{name}", "artifacts", f"curate-{name}.html")
 
 
 def _files_with(content: bytes, *folders: Path) -> list[str]:
@@ -209,10 +215,13 @@ def test_runs_and_bundles_that_saw_the_rows_are_named_and_stay(premises: Premise
 
 def test_pictures_made_from_the_rows_go_and_others_stay(premises: Premises, settings: Settings):
     command(["--id", "emoji/apple", "--yes"], settings)
-    assert _record(premises).affected.places == ("evaluations/e1", "visits/of-e1", "mlartifacts/run-e1", "report.html")
+    assert _record(premises).affected.places == (
+        "evaluations/e1", "visits/of-e1", "mlartifacts/run-e1", "report.html", "reports/curate-c1.html", "mlartifacts/run-c1"
+    )  # fmt: skip
+    assert premises.workspace.names("reports", "*") == ["curate-c2.html"]
     assert premises.workspace.names("evaluations", "*") == ["e2"]
     assert premises.workspace.names("visits", "*") == ["of-e2"]
-    assert premises.workspace.names("mlartifacts", "*") == ["run-e2"]
+    assert premises.workspace.names("mlartifacts", "*") == ["run-c2", "run-e2"]
     assert not premises.workspace.exists("report.html")
     assert not premises.workspace.exists("tables", "images.lance.staging")
 
