@@ -177,9 +177,19 @@ def _edges(
         near = [one for one in limits if low / 30 <= one <= high * 30]
     else:
         near = [one for one in limits if low - reach <= one <= high + reach]
-    low, high = min(low, *near, low), max(high, *near, high)
+    low, high = min([low, *near]), max([high, *near])
+    if not is_log and high - low < NUM_BARS and np.array_equal(lows, np.floor(lows)):
+        first = float(np.floor(low)) - 0.5  # one bar a whole number, and some room beside few of them
+        return np.arange(min(first, max(first - 2, -0.5)), high + 3)
     if is_log:
-        return np.geomspace(low / 1.02, high * 1.02, NUM_BARS + 1)
-    if high - low < NUM_BARS and np.array_equal(lows, np.floor(lows)):
-        return np.arange(np.floor(low) - 2.5, np.floor(high) + 3)  # one bar a whole number, and some room beside few of them
-    return np.linspace(low, high + 1e-3 * (high - low) + 1e-9 * max(abs(high), 1.0), NUM_BARS + 1)
+        edges = np.geomspace(low / 1.02, high * 1.02, NUM_BARS + 1)
+    else:
+        edges = np.linspace(low, high + 1e-3 * (high - low) + 1e-9 * max(abs(high), 1.0), NUM_BARS + 1)
+    return _aligned(edges, near[0], is_log=is_log) if near else edges
+
+
+def _aligned(edges: Float64[np.ndarray, "e"], limit: float, *, is_log: bool) -> Float64[np.ndarray, "e"]:
+    """The same bars, moved so that none lies across the limit."""
+    if is_log:
+        return edges * (limit / edges[np.abs(np.log(edges / limit)).argmin()])
+    return edges + (limit - edges[np.abs(edges - limit).argmin()])

@@ -191,8 +191,8 @@ def in_words(predicate: Predicate) -> str:
     match predicate:
         case AtLeast() | AtMost():
             side = "least" if isinstance(predicate, AtLeast) else "most"
-            elsewhere = f"; other limits for {len(predicate.by_leaf):,} leaves" if predicate.by_leaf else ""
-            return f"{columns} at {side} {predicate.limit:g}{elsewhere}"
+            elsewhere = "".join(f"; {limit:g} for {leaf}" for leaf, limit in predicate.by_leaf.items())
+            return f"{columns} at {side} {predicate.limit:g}{elsewhere if len(predicate.by_leaf) <= 3 else '; others by leaf'}"
         case Between():
             return f"{columns} from {predicate.low:g} to {predicate.high:g}"
         case OneOf() | NoneOf():

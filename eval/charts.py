@@ -53,6 +53,7 @@ class Bound(NamedTuple):
 
     value: float
     label: str
+    """"" for a line alone."""
 
 
 class Bars(NamedTuple):
@@ -115,7 +116,7 @@ def bars(chart: Bars) -> Markup:
     for counts, (left, right) in zip(chart.counts, pairwise(chart.edges), strict=True):
         parts.append(_bar(counts, chart.groups, x, y, left=left, right=right))
     parts += _bounds([bound for bound in chart.bounds if low <= bound.value <= high], x)
-    held = "".join(f", {bound.label}" for bound in chart.bounds)
+    held = "".join(f", {bound.label}" for bound in chart.bounds if bound.label)
     label = escape(f"{chart.title}: {sum(map(sum, chart.counts)):,} rows from {number(low)} to {number(high)}{held}", quote=True)
     return Markup(f'<svg class="bars" viewBox="0 0 {_WIDTH} {_HEIGHT}" role="img" aria-label="{label}">{"".join(parts)}</svg>')
 
@@ -195,7 +196,8 @@ def _bounds(shown: Sequence[Bound], x: _Scale) -> list[str]:
         row = _TOP + 7 + 11 * (place % 2)
         anchor = f'x="{at - 4 if is_late else at + 4:.1f}" y="{row}" text-anchor="{"end" if is_late else "start"}"'
         line = f'<line class="bound" x1="{at:.1f}" x2="{at:.1f}" y1="{_TOP}" y2="{_HEIGHT - _BOTTOM}"/>'
-        parts.append(f'{line}<text class="bound" {anchor}>{escape(bound.label)}</text>')
+        text = f'<text class="bound" {anchor}>{escape(bound.label)}</text>' if bound.label else ""
+        parts.append(line + text)
     return parts
 
 

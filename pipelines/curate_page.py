@@ -24,11 +24,13 @@ from eval.page_tables import funnel_table, size
 from eval.report import FunnelLine, Tile
 
 _SHOWN_ID = re.compile(r' data-id="([^"]*)"')
+_MOST_NAMED = 3
+"""Leaves with limits of their own that are named one by one."""
 _GROUPS = (
     ("kept", "var(--accent)"), ("gone by a limit on this number", "var(--warm)"), ("gone for another reason", "var(--faint)")
 )  # fmt: skip
 STYLE = """
-.thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(104px, 1fr)); gap: 10px; padding: 14px; }
+.thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 10px; padding: 14px; }
 .thumbs.pairs { grid-template-columns: repeat(auto-fill, minmax(212px, 1fr)); }
 .thumbs figure { margin: 0; min-width: 0; }
 .thumbs .row { display: grid; grid-auto-flow: column; grid-auto-columns: 1fr; gap: 4px; }
@@ -182,7 +184,7 @@ def _numbers(found: Review) -> Markup:
 def _note(measure: Measure, histogram: Histogram) -> str:
     parts = [_limit_in_words(limit) for limit in measure.limits if not limit.leaf]
     by_leaf = [f"{_short(limit.value)} for {limit.leaf}" for limit in measure.limits if limit.leaf]
-    parts += [f"other limits for {len(by_leaf)} leaves"] if len(by_leaf) > 3 else by_leaf
+    parts += [f"other limits for {len(by_leaf)} leaves"] if len(by_leaf) > _MOST_NAMED else by_leaf
     parts.append(f"from {_short(histogram.low)} to {_short(histogram.high)}")
     beyond = histogram.low < histogram.edges[0] or histogram.high > histogram.edges[-1]
     parts += ["the outermost bars hold all beyond"] if beyond else []
@@ -191,8 +193,10 @@ def _note(measure: Measure, histogram: Histogram) -> str:
 
 
 def _chart(measure: Measure, histogram: Histogram) -> Bars:
-    limits = {limit.value: limit for limit in reversed(measure.limits)}.values()
-    bounds = tuple(Bound(limit.value, _limit_in_words(limit)) for limit in limits)
+    own = [limit for limit in measure.limits if limit.leaf]
+    labels = {limit.value: f"{limit.leaf}: {_short(limit.value)}" if len(own) <= _MOST_NAMED else "" for limit in own}
+    labels |= {limit.value: _limit_in_words(limit) for limit in measure.limits if not limit.leaf}
+    bounds = tuple(Bound(value, label) for value, label in labels.items())
     edges, counts = histogram.edges.tolist(), tuple(map(tuple, histogram.counts.tolist()))
     return Bars(measure.name, tuple(edges), counts, tuple(name for name, _ in _GROUPS), bounds, histogram.is_log)
 
@@ -203,9 +207,8 @@ def _kept(found: Review, lines: Sequence[Mapping], shown: Mapping[str, Shown]) -
     num_leaves = sum(line["kept"] > 0 for line in lines if line["category"] != ALL)
     counts = {line["category"]: line["kept"] for line in lines}
     groups = [_group(leaf, f"{counts[leaf]:,} kept", samples, shown) for leaf, samples in found.kept.items()]
-    meaning = (
-        f"Drawn by the rows' ids, none by its looks, from the {len(groups):,} largest of {num_leaves:,} leaves with kept rows."
-    )
+    among = "every leaf" if num_leaves == len(groups) else f"the {len(groups):,} largest of {num_leaves:,} leaves"
+    meaning = f"Some kept rows of {among}, drawn by their ids: none is picked by its looks."
     return about(meaning, *groups)
 
 

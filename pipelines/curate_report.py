@@ -24,7 +24,7 @@ from pipelines.curate_page import STYLE, Shown, Spent, document
 from pipelines.job import finished
 
 FOLDER = "reports"
-NUM_SAMPLES = 9
+NUM_SAMPLES = 8
 """Rows shown of each reason and of each leaf."""
 _MOST_LEAVES = 24
 """Leaves whose kept pictures are shown, those with the most first."""

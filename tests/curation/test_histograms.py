@@ -50,12 +50,13 @@ def test_a_spread_over_orders_of_magnitude_asks_for_a_log_axis_and_zeros_stay_in
     assert np.allclose(np.diff(np.log(found.edges)), np.diff(np.log(found.edges))[0])
     assert found.counts.sum() == 2020
     assert found.counts[0].sum() >= 20
+    assert np.abs(histogram_of(values, Limit(7.0, "least", "dull", "")).edges - 7).min() < 1e-9
 
 
 def test_whole_numbers_have_a_bar_each_and_one_number_alone_has_one() -> None:
     found = histogram_of(np.array([1, 2, 2, 5, 5, 5], np.float64))
-    assert found.counts.sum(axis=1).tolist() == [0, 0, 1, 2, 0, 0, 3, 0, 0]
-    assert (found.edges[:-1] + 0.5).tolist() == list(range(-1, 8))
+    assert found.counts.sum(axis=1).tolist() == [0, 1, 2, 0, 0, 3, 0, 0]
+    assert (found.edges[:-1] + 0.5).tolist() == list(range(8))
     assert histogram_of(np.full(9, 72.0)).counts.sum(axis=1).tolist() == [0, 0, 9, 0, 0]
 
 
@@ -63,6 +64,7 @@ def test_whole_numbers_have_a_bar_each_and_one_number_alone_has_one() -> None:
 def test_the_axis_reaches_to_limits_that_are_near(limit: float, is_shown: bool) -> None:
     edges = histogram_of(VALUES, Limit(limit, "least", "dull", "")).edges
     assert (edges[0] <= limit <= edges[-1]) == is_shown
+    assert (np.abs(edges - limit).min() < 1e-9) == is_shown, "no bar lies across a limit"
 
 
 def test_limits_on_one_number_stand_together() -> None:

@@ -3,7 +3,7 @@ import pyarrow as pa
 import pytest
 from pydantic import TypeAdapter
 
-from curation.predicates import Leaves, Predicate, answer, columns_of, reads_leaves
+from curation.predicates import Leaves, Predicate, answer, columns_of, in_words, reads_leaves
 
 ROWS = pa.table(
     {
@@ -58,3 +58,22 @@ def test_limits_follow_the_leaf() -> None:
     found = answer(predicate, ROWS, lambda: Leaves(np.array([0, 1, 1, 0, -1]), ("chart", "map")))
     assert found.fails.tolist() == [True, False, False, False, True]
     assert reads_leaves(predicate)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"kind": "at_least", "columns": ["w", "h"], "limit": 32, "by_leaf": {"icons": 16}}, "w, h at least 32; 16 for icons"),
+        (
+            {"kind": "at_most", "columns": ["w"], "limit": 0.5, "by_leaf": dict.fromkeys("abcd", 1)},
+            "w at most 0.5; others by leaf",
+        ),
+        ({"kind": "between", "column": "tone", "low": 0.1, "high": 9}, "tone from 0.1 to 9"),
+        ({"kind": "one_of", "column": "kind", "values": ["a", "b"]}, "kind one of a, b"),
+        ({"kind": "not_null", "column": "kind"}, "kind has a value"),
+        ({"kind": "text_length", "column": "t", "low": 1, "high": 4000}, "t at least 1, at most 4,000 characters"),
+        ({"kind": "lacks", "column": "t", "pattern": "https?:"}, "t lacks https?:"),
+    ],
+)
+def test_predicates_are_told_in_words(settings: dict, words: str) -> None:
+    assert in_words(ADAPTER.validate_python({"reason": "because", **settings})) == words
