@@ -20,6 +20,7 @@ from infra.session import Session
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Lineage, TableVersion, read_manifest, save_bundle
 from pipelines import caption, curate, encode, ingest, pairs, select
+from pipelines.curate_report import NUM_SAMPLES
 from pipelines.job import Outcome
 from pipelines.overrides import apply
 from pipelines.recipes.curate import DRAWINGS
@@ -132,6 +133,11 @@ def _check_curated(outcome: Outcome) -> None:
     assert (outcome.rows_in, outcome.rows_out, outcome.quarantined) == (NUM_GOOD + 4, NUM_GOOD, 2)
     funnel = json.loads(Path(outcome.outputs["funnel"]).read_text())
     assert {line["category"]: line["kept"] for line in funnel} == {"(none)": 0, "things": NUM_GOOD, "all": NUM_GOOD}
+    report = Path(outcome.outputs["report"]).read_text()
+    assert f"Curation of {NUM_GOOD + 4} rows" in report
+    assert report.count("data:image/webp;base64,") == min(NUM_GOOD, NUM_SAMPLES) + 3, "one dropped stands beside its twin"
+    assert outcome.metrics["curate/decode_rows"] == NUM_GOOD + 4
+    assert f"{outcome.metrics['curate/cpu_hours_billion']:,.0f} CPU hours" in report
 
 
 def _check_composed(outcome: Outcome) -> None:
@@ -179,6 +185,8 @@ def test_other_limits_are_decided_without_measuring_again(folder: Path, session:
     strict = apply(JUDGED_BY, ["drop.too_small.limit=97"])
     again = curate.run(curate.CurateConfig(images=_images(ingested), rules=strict, workers=2), session)
     assert again.metrics["curate/measured_images"] == 0
+    assert "curate/decode_cpu_s" not in again.metrics, "nothing was measured, which is not the same as zero seconds"
+    assert "these are the figures of the run of" in Path(again.outputs["report"]).read_text()
     assert (again.rows_out, again.quarantined) == (0, 2)
     back = curate.run(curate.CurateConfig(images=TableRef(uri=ingested.outputs["images"]), rules=JUDGED_BY, workers=2), session)
     assert back.rows_out == NUM_GOOD
