@@ -18,6 +18,7 @@ from pyarrow import fs
 from curation import commit
 from curation.commit import Replacement
 from curation.computing import FragmentFiller
+from curation.counters import Counters
 from curation.signals.contract import Compute, Signal
 from curation.staging import staged
 from curation.tables import MissingTable, TableRef, open_table
@@ -148,6 +149,7 @@ class _Filler:
     def __init__(self, ref: TableRef, signals: Sequence[Signal], rows: Rows) -> None:
         self._ref, self._dataset, self._signals, self._rows = ref, open_table(ref), signals, rows
         self._built: dict[str, Compute] = {}
+        self._counters = Counters()
 
     def __call__(self, block: pa.Table) -> pa.Table:
         fragment = self._dataset.get_fragment(block["fragment_id"][0].as_py())
@@ -158,6 +160,8 @@ class _Filler:
             for done in filler.fill(self._signals)
         ]
         account = filler.account
+        failed = {line["name"]: line["num_failed"] for line in filled}
+        self._counters.count(rows=account.num_rows, failed=failed, cpu_s=account.cpu_s)
         costs = [{"name": one, "cpu_s": seconds, "num_rows": account.num_rows[one]} for one, seconds in account.cpu_s.items()]
         line = {
             "fragment_id": fragment.fragment_id, "version": self._ref.version, "num_rows": filler.num_rows, "filled": filled,
