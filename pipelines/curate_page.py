@@ -16,7 +16,7 @@ from curation.histograms import Histogram, Limit, Measure
 from curation.predicates import in_words
 from curation.review import Review, Sampled
 from curation.tables import QUARANTINING, TableRef
-from curation.verdict import DUPLICATES, DecisionConfig
+from curation.verdict import DUPLICATES, OVER_QUOTA, OVER_REPRESENTED, DecisionConfig
 from eval.charts import Bars, Bound, bars, number
 from eval.document import Document, Section, about, keys, stack, table
 from eval.markup import Markup, joined, tag
@@ -24,6 +24,8 @@ from eval.page_tables import funnel_table, size
 from eval.report import FunnelLine, Tile
 
 _SHOWN_ID = re.compile(r' data-id="([^"]*)"')
+MOST_LEAVES = 24
+"""Leaves that are shown at once, those with the most rows first."""
 _MOST_NAMED = 3
 """Leaves with limits of their own that are named one by one."""
 _GROUPS = (
@@ -40,6 +42,7 @@ STYLE = """
 .thumbs figcaption { font-size: 11px; line-height: 1.35; color: var(--soft); margin-top: 4px; overflow-wrap: anywhere; }
 .thumbs figcaption b { font-weight: 560; color: var(--ink); display: block; overflow: hidden;
   white-space: nowrap; text-overflow: ellipsis; direction: rtl; text-align: left; }
+section > p.small { margin: 10px 0 0; font-size: 13px; }
 .group { margin-top: 14px; } .group h3 { margin: 0 0 6px; }
 .group h3 span { color: var(--soft); font-weight: 400; font-size: 13px; }
 td.rule { white-space: normal; color: var(--soft); font-size: 13px; min-width: 220px; }
@@ -81,7 +84,7 @@ def document(
     lines = found.funnel.to_pylist()
     sections = (
         Section("reasons", "Reasons", _reasons(lines[-1], rules)),
-        Section("leaves", "Leaves", joined([funnel_table(funnel_lines(lines)), _by_leaf_and_reason(lines)])),
+        Section("leaves", "Leaves", _leaves(lines)),
         Section("numbers", "Numbers", _numbers(found)),
         Section("kept", "Kept", _kept(found, lines, shown)),
         Section("dropped", "Dropped", _dropped(found, lines[-1], shown)),
@@ -145,6 +148,22 @@ def _reasons(total: Mapping, rules: DecisionConfig) -> Markup:
         "duplicates and quotas are asked of rows that pass the rest. Quarantined rows are asked nothing else."
     )
     return about(meaning, table(heads, rows))
+
+
+def _leaves(lines: Sequence[Mapping]) -> Markup:
+    """The largest leaves, those that keep nothing, and every reason in every leaf."""
+    (*leaves, total) = lines
+    largest = sorted(leaves, key=lambda line: -line["rows"])[:MOST_LEAVES]
+    starved = [line["category"] for line in leaves if line["rows"] and not line["kept"]]
+    parts = [funnel_table(funnel_lines([*largest, total]))]
+    if len(largest) < len(leaves):
+        parts.append(
+            tag("p", f"The {len(largest):,} largest of {len(leaves):,} leaves; all of them stand below.", class_="small")
+        )
+    if starved:
+        named = ", ".join(starved[:MOST_LEAVES]) + (", …" if len(starved) > MOST_LEAVES else "")
+        parts.append(tag("p", f"Nothing is kept of {len(starved):,} leaves: {named}.", class_="small"))
+    return joined([*parts, _by_leaf_and_reason(lines)])
 
 
 def _by_leaf_and_reason(lines: Sequence[Mapping]) -> Markup:
@@ -324,6 +343,8 @@ _MEANINGS: Mapping[str, str] = {
     "unmeasured": "a value that the rules ask for is missing",
     DUPLICATES[0]: "another row has the same file",
     DUPLICATES[1]: "another row looks the same",
+    OVER_REPRESENTED: "there is too much of its kind",
+    OVER_QUOTA: "beyond the most rows of its leaf",
 }
 
 

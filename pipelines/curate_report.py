@@ -20,14 +20,12 @@ from eval.document import html
 from infra.session import Session
 from infra.tracking import Run
 from pipelines.columns import costs_in
-from pipelines.curate_page import STYLE, Shown, Spent, document
+from pipelines.curate_page import MOST_LEAVES, STYLE, Shown, Spent, document
 from pipelines.job import finished
 
 FOLDER = "reports"
 NUM_SAMPLES = 8
 """Rows shown of each reason and of each leaf."""
-_MOST_LEAVES = 24
-"""Leaves whose kept pictures are shown, those with the most first."""
 _SIDE_PX = 128
 _QUALITY = 62
 
@@ -68,7 +66,7 @@ def thumbnail(encoded: bytes | None) -> bytes | None:
 
 def _of_largest_leaves(found: Review) -> dict[str, tuple[Sampled, ...]]:
     kept = {line["category"]: line["kept"] for line in found.funnel.to_pylist()}
-    return {leaf: found.kept[leaf] for leaf in sorted(found.kept, key=lambda leaf: (-kept[leaf], leaf))[:_MOST_LEAVES]}
+    return {leaf: found.kept[leaf] for leaf in sorted(found.kept, key=lambda leaf: (-kept[leaf], leaf))[:MOST_LEAVES]}
 
 
 def _winners(found: Review, images: TableRef, rules: DecisionConfig) -> dict[str, Nearest]:

@@ -15,18 +15,14 @@ WAIT_S = 60
 def test_what_a_worker_counts_is_served_by_ray() -> None:
     import ray
 
-    @ray.remote
-    class Worker:
-        def __init__(self) -> None:
-            from curation.counters import Counters
+    def work() -> None:
+        from curation.counters import Counters
 
-            self._counters = Counters()
+        counters = Counters()
+        for _ in range(2):
+            counters.count(rows={"only_here": 3, "idle_here": 0}, failed={"only_here": 1}, cpu_s={"only_here": 0.25})
 
-        def work(self) -> None:
-            self._counters.count(rows={"only_here": 3, "idle_here": 0}, failed={"only_here": 1}, cpu_s={"only_here": 0.25})
-
-    worker = Worker.remote()
-    ray.get([worker.work.remote() for _ in range(2)])
+    ray.get(ray.remote(work).remote())
     (node,) = ray.nodes()
     served = _served(
         f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics", until="ray_seedbed_cpu_seconds_total{"

@@ -109,6 +109,10 @@ def test_the_page_is_whole_and_every_picture_says_what_it_is(
         assert f"{(decision.verdict == VERDICTS.index(name)).sum():,}" in words
     for name in ("width_px", "aesthetic", "characters of text_en", "too small", "duplicate near"):
         assert name in words
+    num_leaves = len(set(rows["category"].to_pylist()))
+    assert f"The 24 largest of {num_leaves} leaves" in words
+    starved = set(rows["category"].to_pylist()) - set(rows.filter(pa.array(decision.is_kept))["category"].to_pylist())
+    assert f"Nothing is kept of {len(starved)} leaves: {min(starved)}," in words
     assert 50 < len(page.pictures) <= (24 + 12) * NUM_SAMPLES * 2
     verdicts = dict(zip(rows["id"].to_pylist(), rows["verdict"].to_pylist(), strict=True))
     for picture in page.pictures:
