@@ -98,10 +98,14 @@ def in_words(funnel: pa.Table) -> str:
 
 
 def as_metrics(funnel: pa.Table, stage: str) -> dict[str, float]:
-    """The last line as metrics, for example ``curate/kept_images``; reasons that apply to no row are left out."""
+    """The last line as metrics, for example ``curate/kept_images``, and of each reason ``curate/blank_only_images``, too.
+
+    Reasons that apply to no row are left out.
+    """
     line = funnel.to_pylist()[-1]
-    shown = (*VERDICTS, *(reason for reason in reasons_in(funnel) if line[reason]))
-    return {f"{stage}/{name}_images": float(line[name]) for name in shown}
+    reasons = [reason for reason in reasons_in(funnel) if line["any"][reason]]
+    only = {f"{stage}/{name}_only_images": float(line["only"][name]) for name in reasons}
+    return {**{f"{stage}/{name}_images": float(line[name]) for name in (*VERDICTS, *reasons)}, **only}
 
 
 def with_all_reasons(funnel: pa.Table) -> pa.Table:

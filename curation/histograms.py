@@ -2,7 +2,7 @@
 
 A batch is counted in fine buckets of equal relative width, which are found from the bits of each number and so need no range
 known beforehand; bars are laid over them at the end. Chosen over a first pass for the range, which would read all columns twice,
-and over quantile sketches, which cannot be added up exactly. Buckets are 0.1 % wide, and whole numbers to 1024 have one each.
+and over quantile sketches, which cannot be added up exactly. Buckets are 0.1 % wide, and whole numbers to 2048 have one each.
 
 n rows · k buckets · b bars, e edges of bars: one more
 """

@@ -87,6 +87,7 @@ def decision_of(rows: pa.Table, names: tuple[str, ...]) -> Decision:
     """The standing verdicts of rows; every kept one weighs the same."""
     lists = rows["verdict_reasons"].combine_chunks()
     places = pc.index_in(pc.list_flatten(lists), pa.array(names)).to_numpy(zero_copy_only=False)
+    assert not np.isnan(places).any(), (names, lists.value_counts())
     reasons = np.zeros(rows.num_rows, np.uint64)
     np.bitwise_or.at(reasons, pc.list_parent_indices(lists).to_numpy(), np.uint64(1) << places.astype(np.uint64))
     verdict = pc.index_in(rows["verdict"], pa.array(VERDICTS)).to_numpy().astype(np.int8)

@@ -20,7 +20,8 @@ from eval.document import html
 from infra.session import Session
 from infra.tracking import Run
 from pipelines.columns import costs_in
-from pipelines.curate_page import MOST_LEAVES, STYLE, Shown, Spent, document
+from pipelines.cost_section import Spent
+from pipelines.curate_page import MOST_LEAVES, STYLE, Shown, document
 from pipelines.job import finished
 
 FOLDER = "reports"

@@ -28,7 +28,8 @@ def test_lines_count_their_category_and_the_last_sums_up() -> None:
 def test_the_funnel_in_words_names_reasons() -> None:
     words = "3 kept, 2 dropped (1 blank, 1 duplicate_near), 1 quarantined (1 unreadable)"
     assert funnel.in_words(funnel.count(CATEGORIES, DECISION)) == words
-    assert funnel.as_metrics(funnel.count(CATEGORIES, DECISION), "x")["x/blank_images"] == 1
+    metrics = funnel.as_metrics(funnel.count(CATEGORIES, DECISION), "x")
+    assert (metrics["x/blank_images"], metrics["x/blank_only_images"], metrics["x/kept_images"]) == (1, 0, 3)
 
 
 def test_a_stored_funnel_has_every_reason_there_is() -> None:
