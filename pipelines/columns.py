@@ -30,9 +30,7 @@ def fill(
 
 
 def costs(done: Backfilled, stage: str) -> dict[str, float]:
-    """What was spent as metrics, for example ``curate/decode_cpu_s``, ``curate/decode_rows``, ``curate/cpu_ms_row``; none when
-    nothing was.
-    """
+    """What was spent as metrics, for example ``curate/decode_cpu_s`` and ``curate/decode_rows``; none when nothing was."""
     if not done.num_rows:
         return {}
     lines = tuple(Cost(name, seconds, done.num_computed[name]) for name, seconds in done.cpu_s.items())
