@@ -37,8 +37,8 @@ from pipelines.bench.tree import Spent, spent_by
 logger = logging.getLogger(__name__)
 
 REPETITIONS = 3
-QUICK_FILES = 500
-FEW_FILES = 200
+QUICK_FILES = 800
+FEW_FILES = 400
 """Files that a tool's fixed start is told by: enough for every worker to have had some."""
 
 FILTERS = Filters(min_side_px=256, max_aspect=4.0, min_bytes=5_000)

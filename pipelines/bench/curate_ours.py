@@ -37,7 +37,7 @@ from pipelines.columns import fill
 from pipelines.ingest import IngestConfig
 
 NUM_WORKERS = 2
-ROWS_PER_FRAGMENT = 50
+ROWS_PER_FRAGMENT = 100
 SIGNALS = (hashes.SIGNAL, appearance.SIGNAL)
 
 NEAR = NearConfig(hashes="perceptual_hash", bits=8, cosine=0.985, same=(), parents=None, cells=None)
