@@ -4,6 +4,7 @@
 # pyright: reportAttributeAccessIssue=false
 
 import logging
+from collections.abc import Sequence
 
 import numpy as np
 import pyarrow as pa
@@ -14,35 +15,35 @@ from lance import LanceDataset
 from curation import commit, funnel
 from curation.evidence import Evidence
 from curation.signals import SIGNALS, hashes
+from curation.signals.contract import Signal
 from curation.tables import REASONS, VERDICT_SCHEMA, TableRef, open_table, pin
 from curation.verdict import QUARANTINED, VERDICTS, Decision, DecisionConfig, columns_of, decide, reasons_of
 from infra.errors import UserError
 
 logger = logging.getLogger(__name__)
 
-_MEASURED = " AND ".join(f"{one.version_column} IS NOT NULL" for one in SIGNALS)
-
 MAX_NAMED = 5
 """How many quarantined rows are named in the log."""
 
 
-def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | None = None) -> tuple[TableRef, pa.Table]:
+def judge_table(
+    ref: TableRef, rules: DecisionConfig, *, measured: Sequence[Signal] = SIGNALS, only: frozenset[str] | None = None
+) -> tuple[TableRef, pa.Table]:
     """Set the verdicts of the measured rows of the referenced version; gives the newest version and the funnel.
 
     Args:
         ref: names the rows; duplicates are sought among all of them.
         rules: may give the reasons in `tables.REASONS`.
+        measured: signals that a row must have been asked for to be judged; others wait.
         only: ids whose verdict may change and which the funnel counts; None for all.
 
     Raises:
-        UserError: the rules give another reason.
+        UserError: the rules give another reason, or read a column that is not there.
     """
-    unknown = [reason for reason in reasons_of(rules) if reason not in REASONS]
-    if unknown:
-        raise UserError(f"reason {unknown[0]!r} is not one of a standing verdict; expected one of {', '.join(REASONS)}")
+    _check_rules(rules, ref)
     newest = commit.add_columns(pin(TableRef(uri=ref.uri)), VERDICT_SCHEMA)
     columns = dict.fromkeys([*columns_of(rules), *VERDICT_SCHEMA.names])
-    rows = commit.rows_of(ref, list(columns), where=_MEASURED)
+    rows = commit.rows_of(ref, list(columns), where=" AND ".join(f"{one.version_column} IS NOT NULL" for one in measured))
     decision = decide(Evidence(rows, features=FeatureColumn(open_table(newest), rules.features, rows["_rowid"])), rules)
     _warn_of_quarantined(rows, decision)
     is_ours = _is_among(rows["id"], only)
@@ -52,6 +53,16 @@ def judge_table(ref: TableRef, rules: DecisionConfig, *, only: frozenset[str] | 
     ours = Decision(decision.verdict[is_ours], decision.reasons[is_ours], decision.weight[is_ours], decision.names)
     counts = funnel.with_all_reasons(funnel.count(rows[rules.leaf].filter(pa.array(is_ours)), ours))
     return commit.set_columns(newest, values), counts
+
+
+def _check_rules(rules: DecisionConfig, ref: TableRef) -> None:
+    unknown = [reason for reason in reasons_of(rules) if reason not in REASONS]
+    if unknown:
+        raise UserError(f"reason {unknown[0]!r} is not one of a standing verdict; expected one of {', '.join(REASONS)}")
+    there = open_table(pin(TableRef(uri=ref.uri))).schema.names
+    lacking = [name for name in columns_of(rules) if name not in there]
+    if lacking:
+        raise UserError(f"the rules read column {lacking[0]!r}, which {ref.uri} lacks; measure it: add its signal to `signals`")
 
 
 class FeatureColumn:

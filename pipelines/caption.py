@@ -5,11 +5,10 @@
 * vllm: the same prompts, through `ray.data.llm` on a cluster with GPUs.
 
 Each writer and each set of prompts has columns of its own (`curation.captions.columns`); answers of models are kept and never
-asked for twice. The structured writer's run also measures the texts that rows came with.
+asked for twice. The texts that rows came with are measured by `seedbed curate`, like the pictures.
 """
 
 from collections import Counter
-from collections.abc import Sequence
 from functools import partial
 from typing import Annotated, Literal
 
@@ -25,8 +24,7 @@ from curation.captions.columns import CaptionColumns, caption_columns
 from curation.captions.model_writer import ModelWriter, model_signal
 from curation.captions.structured import CAPTION
 from curation.captions.vllm_answers import VllmEngine, answer_missing, require_vllm
-from curation.signals import language, text_quality
-from curation.signals.contract import Signal, version_of
+from curation.signals.contract import Signal
 from curation.tables import TableRef, open_table, pin, pin_rows
 from curation.workers import Actors, Tasks
 from infra.session import Session
@@ -93,10 +91,6 @@ class CaptionConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
     """Digest of what decides the captions; filled in when the job starts, so that changed captions are another job."""
 
 
-TEXT_SIGNALS: tuple[Signal, ...] = (language.SIGNAL, text_quality.SIGNAL)
-"""What is measured of the texts that rows came with."""
-
-
 def run(config: CaptionConfig, session: Session) -> Outcome:
     """Fill the writer's columns; outputs `images`, its `version` and `captions`, the column of the English ones.
 
@@ -105,7 +99,7 @@ def run(config: CaptionConfig, session: Session) -> Outcome:
         MissingCaptioner: the model is nowhere.
     """
     writer = _model_writer(config.writer, session)
-    version = version_of(texts=[one.version for one in _signals(None)]) if writer is None else writer.version
+    version = CAPTION.version if writer is None else writer.version
     filled_in = {"images": pin_rows(config.images).model_dump(), "caption_version": version}
     resolved = CaptionConfig.model_validate({**config.model_dump(), **filled_in})
     return run_job("caption", resolved, session, partial(_caption, resolved, session, writer))
@@ -126,17 +120,16 @@ def _model_writer(config: Writer, session: Session) -> ModelWriter | None:
     )  # fmt: skip
 
 
-def _signals(writer: ModelWriter | None) -> Sequence[Signal]:
-    return [*TEXT_SIGNALS, CAPTION] if writer is None else [model_signal(writer)]
+def _signal(writer: ModelWriter | None) -> Signal:
+    return CAPTION if writer is None else model_signal(writer)
 
 
 def _caption(config: CaptionConfig, session: Session, writer: ModelWriter | None, run: Run) -> Work:
-    signals = _signals(writer)
     limits = Rows(where="verdict = 'kept'" if config.rows == "kept" else None)
     paid_before = _num_paid(config.images, writer)
     num_answered = _answer_by_vllm(config, session, writer, limits)
     workers = Tasks(config.workers) if writer is None else Actors(config.workers)
-    done = fill("caption", session, config.images, signals, rows=limits, workers=workers)
+    done = fill("caption", session, config.images, [_signal(writer)], rows=limits, workers=workers)
     columns = caption_columns() if writer is None else writer.columns
     paid = num_answered + _num_paid(done.table, writer) - paid_before
     refused = _refusals(done.table, columns)

@@ -5,6 +5,7 @@ Deciding reads the measured columns on the driver and can be repeated with other
 """
 
 import json
+from collections.abc import Sequence
 from functools import partial
 
 import pyarrow as pa
@@ -13,7 +14,8 @@ from pydantic import BaseModel, Field
 from curation import commit, funnel
 from curation.blocked import set_aside
 from curation.judging import judge_table
-from curation.signals import SIGNALS
+from curation.signals import SignalConfig
+from curation.signals.contract import Signal
 from curation.tables import TableRef, open_table, pin_rows
 from curation.takedown import read_blocked
 from curation.verdict import DecisionConfig
@@ -23,6 +25,7 @@ from infra.tracking import Run
 from pipelines.columns import costs, fill
 from pipelines.curate_report import write_report
 from pipelines.job import Outcome, Work, job_digest, run_job
+from pipelines.measuring import signals_of
 
 
 class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -33,8 +36,10 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     rules: DecisionConfig
     """What is kept."""
     workers: int = Field(gt=0)
-    """Actors that measure; each holds the feature network."""
-    signals: dict[str, str] = Field(default_factory=dict)
+    """Actors that measure; each holds the networks of the signals."""
+    signals: tuple[SignalConfig, ...] = Field(default=("hashes", "appearance", "features"), min_length=1)
+    """What is measured; the rules read the columns of these."""
+    versions: dict[str, str] = Field(default_factory=dict)
     """Version of every signal; filled in when the job starts, so that a changed signal is another job."""
     taken_down: str = ""
     """Digest of what was taken down; filled in when the job starts, so that a takedown makes it another job."""
@@ -42,17 +47,18 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
 
 def run(config: CurateConfig, session: Session) -> Outcome:
     """Measure and judge; outputs `images`, its `version`, the `funnel` (JSON, one object a category) and the `report` (HTML)."""
-    signals = {one.name: one.version for one in SIGNALS}
+    signals = signals_of(config.signals, session.workspace)
+    versions = {one.name: one.version for one in signals}
     taken_down = read_blocked(session.workspace).digest
-    filled_in = {"images": pin_rows(config.images).model_dump(), "signals": signals, "taken_down": taken_down}
+    filled_in = {"images": pin_rows(config.images).model_dump(), "versions": versions, "taken_down": taken_down}
     resolved = CurateConfig.model_validate({**config.model_dump(), **filled_in})
-    return run_job("curate", resolved, session, partial(_curate, resolved, session))
+    return run_job("curate", resolved, session, partial(_curate, resolved, session, signals))
 
 
-def _curate(config: CurateConfig, session: Session, run: Run) -> Work:
-    done = fill("curate", session, config.images, SIGNALS, workers=Actors(config.workers))
+def _curate(config: CurateConfig, session: Session, signals: Sequence[Signal], run: Run) -> Work:
+    done = fill("curate", session, config.images, signals, workers=Actors(config.workers))
     set_aside(config.images.uri, read_blocked(session.workspace), error_columns=config.rules.quarantine.columns)
-    table, counts = judge_table(config.images, config.rules)
+    table, counts = judge_table(config.images, config.rules, measured=signals)
     total, num_rows = counts.to_pylist()[-1], open_table(config.images).count_rows()
     assert total["rows"] == num_rows, (total, num_rows)
     digest, spent = job_digest("curate", config), costs(done, "curate")

@@ -18,7 +18,7 @@ from curation.blocked import Blocked, set_aside
 from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, compose, image_table, pairs_of, plan
 from curation.edits.pairing import find_pairs
 from curation.judging import judge_table
-from curation.signals import SIGNALS
+from curation.signals import SignalConfig
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
 from curation.takedown import read_blocked
 from curation.verdict import DecisionConfig
@@ -28,6 +28,7 @@ from infra.tracking import Run
 from pipelines.caption import CAPTION
 from pipelines.columns import fill
 from pipelines.job import Outcome, Work, run_job
+from pipelines.measuring import signals_of
 
 TODO_SCHEMA = pa.schema([pa.field("composition", pa.string()), pa.field("parent_row_ids", pa.list_(pa.uint64()))])
 """How a composition travels to a worker: as JSON, with the places of its parents."""
@@ -48,6 +49,8 @@ class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """What is composed."""
     max_references: int = Field(ge=2)
     """Most references of a pair that was found, not composed."""
+    signals: tuple[SignalConfig, ...] = Field(default=("hashes", "appearance", "features"), min_length=1)
+    """What is measured of the composed pictures; the rules read the columns of these."""
     rules: DecisionConfig
     """What of the composed pictures is kept."""
     rows_per_fragment: int = Field(gt=0)
@@ -120,9 +123,10 @@ def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) 
     wanted = frozenset(one.id for one in planned.compositions)
     composed = _compose(config, session, planned)
     limits = Rows(where="source = 'composed'")
-    fill("pairs", session, composed, [*SIGNALS, CAPTION], rows=limits, workers=Actors(config.workers))
+    signals = signals_of(config.signals, session.workspace)
+    fill("pairs", session, composed, [*signals, CAPTION], rows=limits, workers=Actors(config.workers))
     set_aside(config.images.uri, read_blocked(session.workspace), error_columns=config.rules.quarantine.columns)
-    images, counts = judge_table(composed, config.rules, only=wanted)
+    images, counts = judge_table(composed, config.rules, measured=signals, only=wanted)
     made = frozenset(commit.rows_of(images, ["id"], where="source = 'composed'")["id"].to_pylist())
     return images, [one for one in planned.compositions if one.id in made], counts
 

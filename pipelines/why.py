@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pydantic import BaseModel, JsonValue
 
 from curation.lineage import descendants_of
-from curation.signals import SIGNALS
+from curation.signals import NAMED
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, LATENT_SCHEMA, VERDICT_SCHEMA, TableRef, open_table
 from curation.takedown import read_records
 from infra.errors import UserError
@@ -18,7 +18,7 @@ _MAX_NUMBERS = 8
 _MAX_SHOWN = 8
 _VERSION, _ERROR = "_version", "_error"
 _OUTPUTS: Mapping[str, str] = {
-    **{name: one.name for one in SIGNALS for name in one.outputs.names},
+    **{name: one.name for one in NAMED.values() for name in one.outputs.names},
     **dict.fromkeys(CAPTION_SCHEMA.names, "caption"),
     **dict.fromkeys(LATENT_SCHEMA.names, "latent"),
 }

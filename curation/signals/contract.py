@@ -54,6 +54,8 @@ class Signal(NamedTuple):
     """Rows asked about at once, and lost at most when a worker is killed."""
     row_timeout_s: float = 60.0
     """A row that takes longer is set aside; a batch gets as much for each of its rows."""
+    after: tuple["Signal", ...] = ()
+    """Signals whose columns it reads: they are computed first, for the same rows."""
 
     @property
     def version_column(self) -> str:
@@ -75,6 +77,30 @@ class Signal(NamedTuple):
     def todo(self) -> str:
         """Lance filter that tells the rows to compute."""
         return f"{self.version_column} IS NULL OR {self.version_column} != '{self.version}'"
+
+
+def in_waves(signals: Sequence[Signal]) -> list[list[Signal]]:
+    """The signals and all that they come after, each once, in groups that can be computed together: a wave reads earlier ones.
+
+    Raises:
+        ValueError: two signals of one name differ in their version, so they would overwrite each other.
+    """
+    depths: dict[str, int] = {}
+    known: dict[str, Signal] = {}
+    for one in signals:
+        _place(one, known, depths)
+    return [[known[name] for name in known if depths[name] == depth] for depth in sorted(set(depths.values()))]
+
+
+def _place(one: Signal, known: dict[str, Signal], depths: dict[str, int]) -> int:
+    """Enter a signal after those that it comes after; gives its wave."""
+    if known.get(one.name, one).version != one.version:
+        versions = f"{known[one.name].version} and {one.version}"
+        raise ValueError(f"two signals are called {one.name!r}, versions {versions}; ask for one of them")
+    depth = 1 + max((_place(earlier, known, depths) for earlier in one.after), default=-1)
+    known.setdefault(one.name, one)
+    depths[one.name] = depth
+    return depth
 
 
 def version_of(**parts: object) -> str:

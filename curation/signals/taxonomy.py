@@ -19,9 +19,9 @@ b rows · n leaves · d width of an embedding
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
-from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
@@ -31,7 +31,9 @@ from pydantic import BaseModel, Field, model_validator
 from curation.taxonomy.assignment import scores_column
 from curation.taxonomy.keywords import KeywordMatcher
 from curation.taxonomy.leaves import Leaf, Taxonomy, digest_of, leaf_digest
-from curation.taxonomy.loading import load_taxonomy
+
+if TYPE_CHECKING:
+    from models.text import TextEncoder
 
 VERSION = 1
 """Raised when a score would come out differently for the same inputs; part of every leaf's digest."""
@@ -125,7 +127,7 @@ class MiniLm:
     def __init__(self) -> None:
         from models.text import MAX_TOKENS, NAME, TextEncoder  # heavy: only workers need torch
 
-        self._encoder = TextEncoder.load()
+        self._load = TextEncoder.load
         self.version = f"{NAME}/mean/{MAX_TOKENS}"
 
     def of_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "b d"]:
@@ -134,6 +136,11 @@ class MiniLm:
         shards = [order[start : start + SHARD_TEXTS] for start in range(0, len(order), SHARD_TEXTS)]
         vectors = np.concatenate([self._encoder.pooled([texts[place] for place in shard]).numpy() for shard in shards])
         return vectors[np.argsort(order)]
+
+    @cached_property
+    def _encoder(self) -> "TextEncoder":
+        """Read when first asked: a driver wants to know the version only."""
+        return self._load()
 
 
 class Captions(NamedTuple):
@@ -235,38 +242,6 @@ class LeafScorer:
         cosines = np.nan_to_num(_unit(features) @ prototypes.T, nan=-1.0)
         evidence[:, [self._place[name] for name in names]] = self._config.image.of(cosines)
         return evidence
-
-
-class ScoringLeaves:
-    """Batch function over tables with `text_en`, `text_zh` and, when there are seeds, `image_features`.
-
-    Built in a worker, where it loads encoder and leaves once. The first batch also embeds the texts of the leaves to score:
-    1,612 for all that are shipped, 11 s of one core.
-    """
-
-    def __init__(
-        self,
-        folders: Sequence[Path],
-        config: ScoringConfig,
-        *,
-        seeds: Mapping[str, Float32[np.ndarray, "_ d"]] | None = None,
-        leaves: Sequence[str] | None = None,
-    ) -> None:
-        self._has_seeds = bool(seeds)
-        self._scorer = LeafScorer(load_taxonomy(*folders), config, embedder=MiniLm(), seeds=seeds, leaves=leaves)
-
-    def __call__(self, rows: pa.Table) -> pa.Table:
-        """One column, `leaf_scores`, of LEAF_SCORES."""
-        captions = Captions(*([text or "" for text in rows[name].to_pylist()] for name in ("text_en", "text_zh")))
-        features = _features(rows["image_features"].combine_chunks()) if self._has_seeds else None
-        return pa.table({"leaf_scores": self._scorer.scores(captions, features=features)})
-
-
-def _features(column: pa.FixedSizeListArray) -> Float32[np.ndarray, "b d"]:
-    """Rows of features, NaN where the column is null."""
-    features = np.full((len(column), column.type.list_size), np.nan, dtype=np.float32)
-    features[np.asarray(column.is_valid())] = np.asarray(column.flatten(), dtype=np.float32).reshape(-1, column.type.list_size)
-    return features
 
 
 def _chosen(taxonomy: Taxonomy, leaves: Sequence[str] | None) -> list[Leaf]:

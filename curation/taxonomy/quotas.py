@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
+from curation.balance import QuotaConfig
 from curation.taxonomy.leaves import Taxonomy
 
 
@@ -50,6 +51,11 @@ def leaf_quotas(total: int, taxonomy: Taxonomy, *, available: Mapping[str, int])
     lacks = [Starving(leaf, wanted[leaf], stock[leaf]) for leaf in shares if stock[leaf] < wanted[leaf]]
     starving = tuple(sorted(lacks, key=lambda lack: (lack.found - lack.wanted, lack.leaf)))
     return LeafQuotas(targets, starving, total - sum(targets.values()))
+
+
+def quotas_in(column: str, quotas: LeafQuotas) -> QuotaConfig:
+    """The targets as a rule over a column of leaves; rows that belong to none of them are none of the corpus."""
+    return QuotaConfig(column=column, rows=tuple(quotas.targets.items()), otherwise=0)
 
 
 def _check_counts(total: int, taxonomy: Taxonomy, available: Mapping[str, int]) -> None:

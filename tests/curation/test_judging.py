@@ -105,3 +105,8 @@ def test_thumbnails_are_compared_less_their_means(table: TableRef) -> None:
     mean = 255 / 256
     assert found[0].tolist() == [255 - mean, *[-mean] * 255]
     assert not found[1].any()
+
+
+def test_rules_that_read_what_nobody_measured_say_so(table: TableRef) -> None:
+    with pytest.raises(UserError, match=r"the rules read column 'leaf', which .* lacks; measure it"):
+        judge_table(table, apply(DRAWINGS, ["leaf=leaf"]))

@@ -7,11 +7,11 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.signals.taxonomy import MINILM_SCORING, Captions, CosineEvidence, LeafScorer, MiniLm, ScoringConfig, ScoringLeaves
+from curation.signals.taxonomy import MINILM_SCORING, Captions, CosineEvidence, LeafScorer, MiniLm, ScoringConfig
 from curation.taxonomy.assignment import LEAF_SCORES, UNASSIGNED, AssignmentConfig, assign, merge_scores, missing_leaves
 from curation.taxonomy.keywords import KeywordMatcher
 from curation.taxonomy.leaves import Domain, Examples, Keywords, Leaf, Taxonomy
-from curation.taxonomy.loading import SHIPPED, checked, load_taxonomy
+from curation.taxonomy.loading import checked, load_taxonomy
 
 GOLDEN = Path(__file__).with_name("golden_captions.tsv")
 ASSIGNMENT = AssignmentConfig(min_score=0.4, max_further=3)
@@ -238,17 +238,6 @@ def test_golden_captions_get_their_leaf():
     nonsense = ["IMG_2034.jpg", "click here to read more", "asdf qwer zxcv", "The quarterly results were disappointing.", "a", ""]
     assigned = assign(scorer.scores(Captions(nonsense, [""] * len(nonsense))), ASSIGNMENT)
     assert assigned["leaf"].to_pylist() == [UNASSIGNED] * len(nonsense)
-
-
-def test_the_batch_function_scores_a_table_that_may_lack_captions_and_features():
-    features = pa.array([None, None, None, [1.0, 0.0]], pa.list_(pa.float32(), 2))
-    texts = {"text_en": ["a tabby kitten", None, "", ""], "text_zh": ["", "一只柯基犬", None, ""]}
-    leaves = ["animals/cats", "animals/dogs"]
-    seeds = {"animals/cats": np.array([[3, 0]], dtype=np.float32)}
-    scores = ScoringLeaves([SHIPPED], MINILM_SCORING, leaves=leaves, seeds=seeds)(pa.table(texts | {"image_features": features}))
-    assert scores.column_names == ["leaf_scores"]
-    assigned = assign(scores["leaf_scores"].combine_chunks(), ASSIGNMENT)["leaf"].to_pylist()
-    assert assigned == ["animals/cats", "animals/dogs", UNASSIGNED, "animals/cats"]
 
 
 def test_embeddings_come_in_the_order_of_their_texts():

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from curation.taxonomy.leaves import Domain, Examples, Keywords, Leaf, Taxonomy
 from curation.taxonomy.loading import load_taxonomy
-from curation.taxonomy.quotas import Starving, leaf_quotas
+from curation.taxonomy.quotas import Starving, leaf_quotas, quotas_in
 
 
 def of_shares(*shares: float) -> Taxonomy:
@@ -114,3 +114,9 @@ def test_the_shipped_shares_are_met_to_the_picture():
     quotas = leaf_quotas(1_000_000, taxonomy, available=dict.fromkeys(taxonomy.leaves, 10 ** 6))
     assert sum(quotas.targets.values()) == 1_000_000
     assert all(abs(quotas.targets[leaf] - 1e6 * share) < 1 for leaf, share in taxonomy.shares.items())
+
+
+def test_quotas_become_a_rule_that_has_no_room_for_rows_of_no_leaf():
+    quotas = leaf_quotas(10, of_shares(0.7, 0.3), available={"t/a": 4, "t/b": 99})
+    rule = quotas_in("leaf", quotas)
+    assert (rule.column, dict(rule.rows), rule.otherwise) == ("leaf", {"t/a": 4, "t/b": 6}, 0)

@@ -1,0 +1,92 @@
+"""What a recipe asks for is what is measured, in the order in which one signal needs another."""
+
+import io
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from curation import commit
+from curation.signals import NAMED, SignalConfig
+from curation.signals.contract import Batch, Compute, Signal, in_waves
+from curation.signals.leaves import LeafConfig
+from curation.tables import IMAGES_SCHEMA, TableRef, pin
+from curation.taxonomy.assignment import AssignmentConfig
+from curation.verdict import DecisionConfig, Failed
+from infra.session import Session
+from infra.storage import Workspace
+from pipelines.curate import CurateConfig, run
+from pipelines.measuring import signals_of
+
+TEXTS = ("a red apple on a wooden table", "IMG_2034.jpg", "木桌上的红苹果")
+KEEP_ALL = DecisionConfig(
+    leaf="category", quarantine=Failed(columns=(), reasons=(), otherwise="failed"), drop=(), dedup=None, balance=None,
+    quotas=None, seed=0,
+)  # fmt: skip
+
+
+def _png(seed: int) -> bytes:
+    buffer = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 255, (40, 60, 3), np.uint8)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def images(session: Session) -> TableRef:
+    empty = {field.name: [] if pa.types.is_list(field.type) else "" for field in IMAGES_SCHEMA}
+    rows = [empty | {"id": f"x/{place}", "image": _png(place), "text_en": text} for place, text in enumerate(TEXTS)]
+    rows[2] |= {"text_en": "", "text_zh": TEXTS[2]}
+    uri = session.workspace.uri("tables", "images.lance")
+    commit.create(uri, IMAGES_SCHEMA)
+    lance.write_dataset(pa.Table.from_pylist(rows, schema=IMAGES_SCHEMA), uri, mode="append")
+    return pin(TableRef(uri=uri))
+
+
+def adding(name: str, column: str, *, after: tuple[Signal, ...] = (), version: str = "v1") -> Signal:
+    """Fills `name` with the length of `column`, a text or a number, plus one."""
+
+    def compute(batch: Batch) -> dict[str, pa.Array]:
+        lengths = [len(one) if isinstance(one, str) else one for one in batch.rows[column].to_pylist()]
+        return {name: pa.array([1 + length for length in lengths], pa.int64())}
+
+    def build() -> Compute:
+        return compute
+
+    schema = pa.schema([pa.field(name, pa.int64())])
+    return Signal(name=name, version=version, inputs=(column,), outputs=schema, build=build, after=after)
+
+
+def test_every_name_that_a_recipe_may_give_stands_for_a_signal_with_columns_of_its_own(workspace: Workspace) -> None:
+    names: tuple[SignalConfig, ...] = ("hashes", "appearance", "features", "text_language", "text_quality")
+    assert [one.name for one in signals_of(names, workspace)] == list(names)
+    columns = [name for one in NAMED.values() for name in one.schema.names]
+    assert len(set(columns)) == len(columns)
+
+
+def test_what_a_signal_comes_after_is_computed_before_it_and_once() -> None:
+    first = adding("first", "text_en")
+    second, third = adding("second", "first", after=(first,)), adding("third", "text_zh")
+    fourth = adding("fourth", "second", after=(second, first))
+    waves = in_waves([fourth, second, third])
+    assert [[one.name for one in wave] for wave in waves] == [["first", "third"], ["second"], ["fourth"]]
+    with pytest.raises(ValueError, match="two signals are called 'first', versions v1 and v2"):
+        in_waves([second, adding("first", "text_en", version="v2")])
+
+
+@pytest.mark.ray
+@pytest.mark.usefixtures("local_ray")
+def test_a_job_measures_what_its_recipe_asks_for_and_no_more(images: TableRef, session: Session) -> None:
+    leaf = LeafConfig(embedder=None, assignment=AssignmentConfig(min_score=0.5, max_further=3))
+    config = CurateConfig(images=images, signals=("text_language", "text_quality", leaf), rules=KEEP_ALL, workers=1)
+    outcome = run(config, session)
+    rows = lance.dataset(images.uri).to_table().to_pylist()
+    assert [row["text_language"] for row in rows] == ["en", "other", "zh"]
+    assert [row["text_quality_kind"] for row in rows] == ["clean", "file_name", "clean"]
+    assert [row["leaf"] for row in rows] == ["food/fruit", "unassigned", "food/fruit"]
+    assert {row["verdict"] for row in rows} == {"kept"}
+    assert "exact_hash" not in rows[0]
+    assert outcome.metrics["curate/measured_images"] == len(rows)
+    (leaves,) = session.workspace.names("leaves", "*.json")
+    assert leaves == f"{rows[0]['leaf_scores_version']}.json"
