@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from curation.signals import NAMED, SignalConfig
 from curation.signals.contract import Signal, in_waves
+from curation.signals.knowledge_quality import KnowledgeQualityConfig, knowledge_quality_signal
 from curation.signals.leaves import LeafConfig, digests_of, leaf_signal, scores_version
 from infra.errors import UserError
 from infra.storage import Workspace
@@ -30,6 +31,8 @@ def _signal_of(config: SignalConfig, workspace: Workspace) -> Signal:
     match config:
         case LeafConfig():
             return _leaf_signal(config, workspace)
+        case KnowledgeQualityConfig():
+            return knowledge_quality_signal(config)
         case _:
             return NAMED[config]
 

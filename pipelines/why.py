@@ -7,6 +7,8 @@ from pydantic import BaseModel, JsonValue
 
 from curation.lineage import descendants_of
 from curation.signals import NAMED
+from curation.signals.knowledge_quality import SCHEMA as KNOWLEDGE_SCHEMA
+from curation.signals.leaves import LEAF_SCHEMA
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, LATENT_SCHEMA, VERDICT_SCHEMA, TableRef, open_table
 from curation.takedown import read_records
 from infra.errors import UserError
@@ -19,6 +21,8 @@ _MAX_SHOWN = 8
 _VERSION, _ERROR = "_version", "_error"
 _OUTPUTS: Mapping[str, str] = {
     **{name: one.name for one in NAMED.values() for name in one.outputs.names},
+    **dict.fromkeys(LEAF_SCHEMA.names, "leaf"),
+    **dict.fromkeys(KNOWLEDGE_SCHEMA.names, "knowledge_quality"),
     **dict.fromkeys(CAPTION_SCHEMA.names, "caption"),
     **dict.fromkeys(LATENT_SCHEMA.names, "latent"),
 }

@@ -5,19 +5,22 @@ stands beside the signal. `pipelines.measuring` builds them. No Ray, MLflow or L
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
-from curation.signals import appearance, features, hashes, language, text_quality
+from pydantic import Field
+
+from curation.signals import appearance, features, hashes, language, nsfw, overlay, text_quality
 from curation.signals.contract import Signal
+from curation.signals.knowledge_quality import KnowledgeQualityConfig
 from curation.signals.leaves import LeafConfig
 
-SignalName = Literal["hashes", "appearance", "features", "text_language", "text_quality"]
+SignalName = Literal["hashes", "appearance", "features", "text_language", "text_quality", "nsfw", "overlay"]
 
-SignalConfig = SignalName | LeafConfig
+SignalConfig = SignalName | Annotated[LeafConfig | KnowledgeQualityConfig, Field(discriminator="kind")]
 """What a recipe may ask for."""
 
 NAMED: Mapping[str, Signal] = {
-    one.name: one for one in (hashes.SIGNAL, appearance.SIGNAL, features.SIGNAL, language.SIGNAL, text_quality.SIGNAL)
+    one.SIGNAL.name: one.SIGNAL for one in (hashes, appearance, features, language, text_quality, nsfw, overlay)
 }
 """Signals without settings, by name."""
 

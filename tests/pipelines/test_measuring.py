@@ -1,6 +1,7 @@
 """What a recipe asks for is what is measured, in the order in which one signal needs another."""
 
 import io
+from typing import get_args
 
 import lance
 import numpy as np
@@ -9,8 +10,9 @@ import pytest
 from PIL import Image
 
 from curation import commit
-from curation.signals import NAMED, SignalConfig
+from curation.signals import NAMED, SignalName
 from curation.signals.contract import Batch, Compute, Signal, in_waves
+from curation.signals.knowledge_quality import KnowledgeQualityConfig
 from curation.signals.leaves import LeafConfig
 from curation.tables import IMAGES_SCHEMA, TableRef, pin
 from curation.taxonomy.assignment import AssignmentConfig
@@ -21,6 +23,7 @@ from pipelines.curate import CurateConfig, run
 from pipelines.measuring import signals_of
 
 TEXTS = ("a red apple on a wooden table", "IMG_2034.jpg", "木桌上的红苹果")
+ASSIGNMENT = AssignmentConfig(min_score=0.5, max_further=3)
 KEEP_ALL = DecisionConfig(
     leaf="category", quarantine=Failed(columns=(), reasons=(), otherwise="failed"), drop=(), dedup=None, balance=None,
     quotas=None, seed=0,
@@ -59,9 +62,10 @@ def adding(name: str, column: str, *, after: tuple[Signal, ...] = (), version: s
 
 
 def test_every_name_that_a_recipe_may_give_stands_for_a_signal_with_columns_of_its_own(workspace: Workspace) -> None:
-    names: tuple[SignalConfig, ...] = ("hashes", "appearance", "features", "text_language", "text_quality")
-    assert [one.name for one in signals_of(names, workspace)] == list(names)
-    columns = [name for one in NAMED.values() for name in one.schema.names]
+    names = get_args(SignalName)
+    assert [one.name for one in signals_of(names, workspace)] == list(names) == list(NAMED)
+    configured = (KnowledgeQualityConfig(), LeafConfig(embedder=None, assignment=ASSIGNMENT))
+    columns = [name for one in signals_of((*names, *configured), workspace) for name in one.schema.names]
     assert len(set(columns)) == len(columns)
 
 
@@ -78,7 +82,7 @@ def test_what_a_signal_comes_after_is_computed_before_it_and_once() -> None:
 @pytest.mark.ray
 @pytest.mark.usefixtures("local_ray")
 def test_a_job_measures_what_its_recipe_asks_for_and_no_more(images: TableRef, session: Session) -> None:
-    leaf = LeafConfig(embedder=None, assignment=AssignmentConfig(min_score=0.5, max_further=3))
+    leaf = LeafConfig(embedder=None, assignment=ASSIGNMENT)
     config = CurateConfig(images=images, signals=("text_language", "text_quality", leaf), rules=KEEP_ALL, workers=1)
     outcome = run(config, session)
     rows = lance.dataset(images.uri).to_table().to_pylist()
