@@ -10,13 +10,14 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from curation.signals import appearance, features, hashes, language, nsfw, overlay, text_quality
+from curation.signals.alignment import AlignmentConfig
 from curation.signals.contract import Signal
 from curation.signals.knowledge_quality import KnowledgeQualityConfig
 from curation.signals.leaves import LeafConfig
 
 SignalName = Literal["hashes", "appearance", "features", "text_language", "text_quality", "nsfw", "overlay"]
 
-SignalConfig = SignalName | Annotated[LeafConfig | KnowledgeQualityConfig, Field(discriminator="kind")]
+SignalConfig = SignalName | Annotated[LeafConfig | AlignmentConfig | KnowledgeQualityConfig, Field(discriminator="kind")]
 """What a recipe may ask for."""
 
 NAMED: Mapping[str, Signal] = {

@@ -56,6 +56,14 @@ def square_views(pictures: Sequence[Scaled]) -> list[UInt8[np.ndarray, "y x 3"]]
     return [on_background(fit_square(_with_alpha(one), VIEW_PX)) for one in pictures]
 
 
+def vectors_in(rows: pa.Table) -> Float32[np.ndarray, "b 1280"]:
+    """The features of the rows, NaN where a row has none; for signals that read them."""
+    column = rows["image_features"].combine_chunks()
+    found = np.full((len(column), FEATURE_DIM), np.nan, dtype=np.float32)
+    found[np.asarray(column.is_valid())] = np.asarray(column.flatten(), dtype=np.float32).reshape(-1, FEATURE_DIM)
+    return found
+
+
 def _with_alpha(picture: Scaled) -> UInt8[np.ndarray, "y x 4"]:
     opaque = np.full(picture.pixels.shape[:2], 255, dtype=np.uint8)  # what was transparent is white already
     return np.dstack([picture.pixels, opaque])

@@ -134,7 +134,7 @@ class _Scoring:
         if leaves not in self._scorers:
             self._scorers[leaves] = _scorer(self._config, self._samples, leaves)
         captions = Captions(*([text or "" for text in rows[name].to_pylist()] for name in ("text_en", "text_zh")))
-        found = _features(rows["image_features"].combine_chunks()) if self._samples else None
+        found = features.vectors_in(rows) if self._samples else None
         return self._scorers[leaves].scores(captions, features=found)
 
 
@@ -187,10 +187,3 @@ def _sample(file: Path) -> Scaled:
         return decode_scaled(file.read_bytes(), VIEW_SIDE_PX)
     except Undecodable as error:
         raise UserError(f"sample {file} is no picture that can be read ({error.reason}: {error}); remove it") from error
-
-
-def _features(column: pa.FixedSizeListArray) -> Float32[np.ndarray, "b d"]:
-    """Rows of features, NaN where the column is null."""
-    found = np.full((len(column), column.type.list_size), np.nan, dtype=np.float32)
-    found[np.asarray(column.is_valid())] = np.asarray(column.flatten(), dtype=np.float32).reshape(-1, column.type.list_size)
-    return found

@@ -29,14 +29,14 @@ import pyarrow as pa
 from jaxtyping import UInt8
 
 from curation.signals.contract import VIEW_SIDE_PX, Batch, Compute, Signal, version_of
-from models.perception.ocr import VERSION as READER_VERSION
-from models.perception.ocr import ReadLine
 
 VERSION = 1
 """Raised when a column would come out differently from the same lines."""
 
 LEAST_SCORE = 0.5
 """Confidence of the recogniser below which a line is taken for texture."""
+READER_VERSION = f"pp-ocrv6-small/rapidocr/score{LEAST_SCORE}/side{VIEW_SIDE_PX}"
+"""The reader that lines are to come from, as `TextReader.version` says it."""
 EDGE_SHARE = 0.1
 EDGE_LINE_SHARE = 0.08
 REPEATS = 3
@@ -70,15 +70,40 @@ _OWNER = re.compile(
 
 
 @runtime_checkable
+class Line(Protocol):
+    """What is needed of `models.perception.ocr.ReadLine`."""
+
+    @property
+    def text(self) -> str:
+        """What was read."""
+        ...
+
+    @property
+    def score(self) -> float:
+        """Confidence in [0, 1]."""
+        ...
+
+    @property
+    def box(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom in pixels."""
+        ...
+
+
+@runtime_checkable
 class Reader(Protocol):
     """What is needed of `models.perception.ocr.TextReader`."""
 
-    def read(self, pixels: UInt8[np.ndarray, "y x 3"]) -> list[ReadLine]:
+    @property
+    def version(self) -> str:
+        """Changes whenever readings would."""
+        ...
+
+    def read(self, pixels: UInt8[np.ndarray, "y x 3"]) -> Sequence[Line]:
         """The lines of a picture, from top to bottom."""
         ...
 
 
-def defects(lines: Sequence[ReadLine], *, height_px: int) -> list[bool]:
+def defects(lines: Sequence[Line], *, height_px: int) -> list[bool]:
     """Which lines of a picture of this height are laid over it."""
     times = Counter(map(_reduced, (line.text for line in lines)))
     repeated = {text for text, count in times.items() if count >= REPEATS and any(map(str.isalpha, text))}
@@ -87,7 +112,7 @@ def defects(lines: Sequence[ReadLine], *, height_px: int) -> list[bool]:
     ]
 
 
-def covered(lines: Sequence[ReadLine], *, width_px: int, height_px: int) -> float:
+def covered(lines: Sequence[Line], *, width_px: int, height_px: int) -> float:
     """Share of a picture of this size under the boxes of the lines, in [0, 1]; parts under several count once."""
     is_covered = np.zeros((height_px, width_px), dtype=bool)
     for line in lines:
@@ -100,6 +125,7 @@ class Overlays:
     """Columns of pictures by one reader."""
 
     def __init__(self, reader: Reader) -> None:
+        assert reader.version == READER_VERSION, f"lines are to come from {READER_VERSION}, this is {reader.version}"
         self._reader = reader
 
     def __call__(self, batch: Batch) -> dict[str, pa.Array]:
@@ -120,13 +146,13 @@ class Overlays:
         }
 
 
-def _box(line: ReadLine, is_defect: bool, *, width_px: int, height_px: int) -> dict[str, str | float | bool]:
+def _box(line: Line, is_defect: bool, *, width_px: int, height_px: int) -> dict[str, str | float | bool]:
     edges = np.clip(np.array(line.box) / (width_px, height_px, width_px, height_px), 0, 1).tolist()
     places = dict(zip(("x0", "y0", "x1", "y1"), edges, strict=True))
     return {"text": line.text, "score": line.score, **places, "is_defect": is_defect}
 
 
-def _is_at_the_edge(line: ReadLine, height_px: int) -> bool:
+def _is_at_the_edge(line: Line, height_px: int) -> bool:
     _, top, _, bottom = line.box
     middle = (top + bottom) / 2 / height_px
     is_small = (bottom - top) / height_px <= EDGE_LINE_SHARE and len(_reduced(line.text)) > 1
@@ -139,13 +165,13 @@ def _reduced(text: str) -> str:
 
 
 def _build() -> Compute:
-    from models.perception.ocr import TextReader
+    from models.perception.ocr import TextReader  # heavy: only workers need the networks
 
     return Overlays(TextReader(least_score=LEAST_SCORE, least_side_px=VIEW_SIDE_PX))
 
 
 SIGNAL = Signal(
-    name="overlay", version=version_of(code=VERSION, reader=READER_VERSION, least_score=LEAST_SCORE, view_px=VIEW_SIDE_PX),
+    name="overlay", version=version_of(code=VERSION, reader=READER_VERSION, view_px=VIEW_SIDE_PX),
     inputs=("image",), outputs=SCHEMA, build=_build, takes_pictures=True,
 )  # fmt: skip
 """Text in pictures, with its place."""

@@ -77,6 +77,8 @@ def test_a_picture_without_lines_and_one_with_do_not_mind_each_other() -> None:
     class Fixed:
         """Reads a line where the picture is dark."""
 
+        version = overlay.READER_VERSION
+
         def read(self, pixels: np.ndarray) -> list[ReadLine]:
             return [] if pixels.mean() > 128 else [ReadLine("@somebody", 0.8, (-5.0, 10.0, 30.0, 20.0))]
 
