@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 
+from curation.knowledge.quality import rate, ratings_version
 from curation.signals import NAMED, SignalConfig
 from curation.signals.alignment import (
     AlignmentConfig,
@@ -46,7 +47,7 @@ def _signal_of(config: SignalConfig, workspace: Workspace) -> Signal:
         case AlignmentConfig():
             return _alignment_signal(config.model)
         case KnowledgeQualityConfig():
-            return knowledge_quality_signal(config)
+            return knowledge_quality_signal(config, rate, version=ratings_version())
         case _:
             return NAMED[config]
 

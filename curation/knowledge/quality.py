@@ -13,6 +13,7 @@ Hard pictures are down-sampled by a keyed draw, as Seedream 4.0 does with extrem
 y, x pixels
 """
 
+import hashlib
 import math
 from collections.abc import Mapping
 from functools import cache
@@ -39,6 +40,12 @@ LETTER_PX = 16.0
 LETTER_LEVELS = 30.0
 """Least difference of ink from its surroundings, of 255 levels."""
 WEIGHTS = Path(__file__).with_name("quality.safetensors")
+
+
+def ratings_version() -> str:
+    """Digest of the code and weights that `rate` depends on."""
+    parts = [path.read_bytes() for path in (Path(__file__), WEIGHTS)]
+    return hashlib.sha256(b"".join(parts)).hexdigest()[:12]
 
 
 class KeepRates(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

@@ -5,10 +5,9 @@ rated by where they come from; others get nulls. They depend on the size of lett
 shrinks is decoded again, in full: 27 measures of 1,024 x 768 pixels take about 150 ms.
 """
 
-import hashlib
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -26,8 +25,28 @@ SCHEMA = pa.schema(
     ]
 )
 
-_KNOWLEDGE = Path(__file__).parent.parent / "knowledge"
-_RATED_BY = (_KNOWLEDGE / "quality.py", _KNOWLEDGE / "quality.safetensors")
+
+class Rated(Protocol):
+    """What is needed of `curation.knowledge.quality.Rating`."""
+
+    @property
+    def low_quality(self) -> float:
+        """Probability in [0, 1]."""
+        ...
+
+    @property
+    def difficulty(self) -> str:
+        """A level."""
+        ...
+
+    @property
+    def strain(self) -> float:
+        """What the level is cut from."""
+        ...
+
+
+Rate = Callable[[UInt8[np.ndarray, "y x 3"]], Rated]
+"""`curation.knowledge.quality.rate`: knowledge pictures stand on signals, so signals do not import them."""
 
 
 class KnowledgeQualityConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -38,18 +57,20 @@ class KnowledgeQualityConfig(BaseModel, frozen=True, extra="forbid", use_attribu
     """Values of ``source`` whose pictures are rated."""
 
 
-def knowledge_quality_signal(config: KnowledgeQualityConfig) -> Signal:
-    """The signal that fills SCHEMA."""
-    digests = [hashlib.sha256(path.read_bytes()).hexdigest() for path in _RATED_BY]
+def knowledge_quality_signal(config: KnowledgeQualityConfig, rate: Rate, *, version: str) -> Signal:
+    """The signal that fills SCHEMA.
+
+    Args:
+        rate: picklable.
+        version: of the ratings.
+    """
     return Signal(
-        name="knowledge_quality", version=version_of(code=digests, sources=sorted(config.sources)), inputs=("image", "source"),
-        outputs=SCHEMA, build=partial(_rating, frozenset(config.sources)), takes_pictures=True,
+        name="knowledge_quality", version=version_of(ratings=version, sources=sorted(config.sources)), inputs=("image", "source"),
+        outputs=SCHEMA, build=partial(_rating, frozenset(config.sources), rate), takes_pictures=True,
     )  # fmt: skip
 
 
-def _rating(sources: frozenset[str]) -> Compute:
-    from curation.knowledge.quality import rate  # heavy: scipy's image functions
-
+def _rating(sources: frozenset[str], rate: Rate) -> Compute:
     def compute(batch: Batch) -> dict[str, pa.Array]:
         rows = zip(batch.rows["source"].to_pylist(), batch.rows["image"].to_pylist(), batch.pictures, strict=True)
         found = [rate(_whole(picture, encoded)) if source in sources else None for source, encoded, picture in rows]

@@ -26,7 +26,7 @@ def test_ratings_are_those_of_the_whole_picture_and_of_the_named_sources_only() 
     scaled = [decode_scaled(one, VIEW_SIDE_PX) for one in pictures]
     assert scaled[1].pixels.shape != large.shape, "the shared view shrinks it"
     columns = {"image": pa.array(pictures, pa.large_binary()), "source": ["knowledge", "pdf", "folder"]}
-    signal = knowledge_quality_signal(KnowledgeQualityConfig())
+    signal = knowledge_quality_signal(KnowledgeQualityConfig(), rate, version="v1")
     rows = pa.table(dict(signal.build()(Batch(pa.table(columns), scaled))), schema=SCHEMA).to_pylist()
     for row, pixels in zip(rows[:2], (drawn, large), strict=True):
         rating = rate(pixels)
@@ -34,4 +34,6 @@ def test_ratings_are_those_of_the_whole_picture_and_of_the_named_sources_only() 
         assert row["difficulty"] == rating.difficulty
         assert row["difficulty"] in DIFFICULTIES
     assert rows[2] == dict.fromkeys(SCHEMA.names)
-    assert knowledge_quality_signal(KnowledgeQualityConfig(sources=("folder",))).version != signal.version
+    others = KnowledgeQualityConfig(sources=("folder",))
+    versions = {knowledge_quality_signal(others, rate, version=version).version for version in ("v1", "v2")}
+    assert len(versions | {signal.version}) == 3
