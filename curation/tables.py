@@ -48,9 +48,18 @@ REASONS: tuple[str, ...] = (
     "too_small",
     "blank",               # alpha covers nothing
     "blurred",
+    "unsafe",              # not safe for work
+    "overlaid",            # marks of others cover too much of it
+    "too_much_text",       # text covers more than its leaf may have
+    "low_quality",
     "no_text",
+    "foreign_text",        # in none of the languages that are learnt
+    "bad_text",            # garbled, boilerplate, a file name, ...
+    "misaligned",          # the text is about something else
     "duplicate_exact",
     "duplicate_near",
+    "over_represented",
+    "over_quota",
 )
 """Closed list of verdict reasons, in the order in which they are applied."""
 

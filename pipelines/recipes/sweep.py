@@ -1,8 +1,16 @@
 """Recipes of `seedbed sweep`."""
 
-from curation.tables import TableRef
+from collections import Counter
+
+from curation import commit
+from curation.signals.leaves import LEAF_SCHEMA
+from curation.tables import TableRef, pin
+from curation.taxonomy.assignment import UNASSIGNED
+from curation.taxonomy.loading import load_taxonomy
+from curation.taxonomy.quotas import leaf_quotas, quotas_in
 from infra.storage import Workspace
-from pipelines.recipes.curate import DRAWINGS
+from pipelines.overrides import validated
+from pipelines.recipes.curate import DRAWINGS, photographs
 from pipelines.sweep import SweepConfig
 
 
@@ -15,3 +23,18 @@ def default(workspace: Workspace) -> SweepConfig:
     return SweepConfig(
         images=TableRef(uri=workspace.uri("tables", "images.lance")), rules=DRAWINGS, grid=(), pick=None, name="swept"
     )
+
+
+def scenarios(workspace: Workspace) -> SweepConfig:
+    """Half of what `curate photographs` keeps, leaf by leaf as near to the taxonomy's shares as there are pictures.
+
+    Run:      seedbed curate photographs && seedbed sweep scenarios
+    Hardware: one core, seconds
+    Expect:   a stored decision, in which leaves with plenty are cut to their share and rows of no leaf are `over_quota`
+    """
+    images, taxonomy = pin(TableRef(uri=workspace.uri("tables", "images.lance"))), load_taxonomy()
+    commit.require_columns(images, LEAF_SCHEMA, job="curate photographs")
+    kept = commit.rows_of(images, ["leaf"], where=f"verdict = 'kept' AND leaf != '{UNASSIGNED}'")["leaf"].to_pylist()
+    quotas = quotas_in("leaf", leaf_quotas(len(kept) // 2, taxonomy, available=Counter(kept)))
+    rules = {**photographs(workspace).rules.model_dump(), "quotas": quotas.model_dump()}
+    return validated(SweepConfig, {**default(workspace).model_dump(), "rules": rules, "pick": 1, "name": "scenarios"})
