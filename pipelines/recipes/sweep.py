@@ -8,6 +8,7 @@ from curation.tables import TableRef, pin
 from curation.taxonomy.assignment import UNASSIGNED
 from curation.taxonomy.loading import load_taxonomy
 from curation.taxonomy.quotas import leaf_quotas, quotas_in
+from curation.verdict import DecisionConfig
 from infra.storage import Workspace
 from pipelines.overrides import validated
 from pipelines.recipes.curate import DRAWINGS, photographs
@@ -36,5 +37,5 @@ def scenarios(workspace: Workspace) -> SweepConfig:
     commit.require_columns(images, LEAF_SCHEMA, job="curate photographs")
     kept = commit.rows_of(images, ["leaf"], where=f"verdict = 'kept' AND leaf != '{UNASSIGNED}'")["leaf"].to_pylist()
     quotas = quotas_in("leaf", leaf_quotas(len(kept) // 2, taxonomy, available=Counter(kept)))
-    rules = {**photographs(workspace).rules.model_dump(), "quotas": quotas.model_dump()}
-    return validated(SweepConfig, {**default(workspace).model_dump(), "rules": rules, "pick": 1, "name": "scenarios"})
+    rules = validated(DecisionConfig, {**photographs(workspace).rules.model_dump(), "quotas": quotas})
+    return SweepConfig(images=images, rules=rules, grid=(), pick=1, name="scenarios")

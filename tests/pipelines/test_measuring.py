@@ -1,6 +1,8 @@
 """What a recipe asks for is what is measured, in the order in which one signal needs another."""
 
 import io
+import shutil
+from pathlib import Path
 from typing import get_args
 
 import lance
@@ -15,7 +17,8 @@ from curation.signals.contract import Batch, Compute, Signal, in_waves
 from curation.signals.knowledge_quality import KnowledgeQualityConfig
 from curation.signals.leaves import LeafConfig
 from curation.tables import IMAGES_SCHEMA, TableRef, pin
-from curation.taxonomy.assignment import AssignmentConfig
+from curation.taxonomy.assignment import LEAF_SCORES, AssignmentConfig
+from curation.taxonomy.loading import SHIPPED
 from curation.verdict import DecisionConfig, Failed
 from infra.session import Session
 from infra.storage import Workspace
@@ -77,6 +80,21 @@ def test_what_a_signal_comes_after_is_computed_before_it_and_once() -> None:
     assert [[one.name for one in wave] for wave in waves] == [["first", "third"], ["second"], ["fourth"]]
     with pytest.raises(ValueError, match="two signals are called 'first', versions v1 and v2"):
         in_waves([second, adding("first", "text_en", version="v2")])
+
+
+def test_a_workspace_remembers_what_leaves_were_scored_for(workspace: Workspace, tmp_path: Path) -> None:
+    own = tmp_path / "own"
+    shutil.copytree(SHIPPED, own)
+    config = LeafConfig(folders=(str(own),), embedder=None, assignment=ASSIGNMENT)
+    before, _ = signals_of([config], workspace)
+    animals = (own / "animals.yaml").read_text(encoding="utf-8")
+    (own / "animals.yaml").write_text(animals.replace("en: [cat, ", "en: [mouser, cat, "), encoding="utf-8")
+    scores, _ = signals_of([config], workspace)
+    stored = pa.array([[{"leaf": "food/fruit", "score": 0.5}]], LEAF_SCORES)
+    rows = {"text_en": ["a mouser and a bar chart"], "text_zh": [""], "leaf_scores": stored}
+    rows |= {"leaf_scores_version": [before.version], "leaf_scores_error": pa.nulls(1, pa.string())}
+    (found,) = scores.build()(Batch(pa.table(rows), []))["leaf_scores"].to_pylist()
+    assert {one["leaf"] for one in found} == {"food/fruit", "animals/cats"}, "what was stored stays, charts are not asked about"
 
 
 @pytest.mark.ray
