@@ -29,7 +29,6 @@ from scipy.special import expit, xlogy
 
 from curation.signals import features
 from curation.signals.contract import Batch, Compute, Signal, version_of
-from curation.signals.joint import known_features
 from infra.errors import UserError
 
 CODE_VERSION = 1
@@ -204,7 +203,7 @@ def merged(known: Sequence[Label], fresh: Sequence[Label]) -> list[Label]:
 
 def _build(name: str, classifier: Classifier) -> Compute:
     def compute(batch: Batch) -> dict[str, pa.Array]:
-        known, is_known = known_features(batch)
+        known, is_known = features.known_features(batch.rows)
         scores = np.zeros(len(is_known), dtype=np.float32)
         scores[is_known] = classifier.scores(known)
         return {score_column(name): pa.array(scores, mask=~is_known)}

@@ -101,9 +101,11 @@ def _by_features(load: Callable[[], FeatureAligner]) -> Compute:
     aligner = load()
 
     def compute(batch: Batch) -> dict[str, pa.Array]:
-        found, texts = features.vectors_in(batch.rows), batch.rows["text_en"].to_pylist()
-        is_there = _have_text(texts) & ~np.isnan(found[:, 0])
-        return _column(is_there, lambda rows: aligner.cosines(found[rows], [texts[row] for row in rows]))
+        texts = batch.rows["text_en"].to_pylist()
+        known, is_known = features.known_features(batch.rows)
+        have_text = _have_text(texts)
+        found = known[have_text[is_known]]
+        return _column(have_text & is_known, lambda rows: aligner.cosines(found, [texts[row] for row in rows]))
 
     return compute
 

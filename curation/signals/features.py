@@ -2,7 +2,7 @@
 
 The network is handed in, so that importing the signals costs nothing where they are only named.
 
-b batch · y, x pixels
+b batch · n rows · y, x pixels
 """
 
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 import pyarrow as pa
-from jaxtyping import Float32, UInt8
+from jaxtyping import Bool, Float32, UInt8
 
 from curation.decode import Scaled, fit_square, on_background
 from curation.signals.contract import VIEW_SIDE_PX, Batch, Compute, Signal, version_of
@@ -56,12 +56,11 @@ def square_views(pictures: Sequence[Scaled]) -> list[UInt8[np.ndarray, "y x 3"]]
     return [on_background(fit_square(_with_alpha(one), VIEW_PX)) for one in pictures]
 
 
-def vectors_in(rows: pa.Table) -> Float32[np.ndarray, "b 1280"]:
-    """The features of the rows, NaN where a row has none; for signals that read them."""
+def known_features(rows: pa.Table) -> tuple[Float32[np.ndarray, "b 1280"], Bool[np.ndarray, " n"]]:
+    """Features of the rows that have them, and which rows those are; for signals that read them."""
     column = rows["image_features"].combine_chunks()
-    found = np.full((len(column), FEATURE_DIM), np.nan, dtype=np.float32)
-    found[np.asarray(column.is_valid())] = np.asarray(column.flatten(), dtype=np.float32).reshape(-1, FEATURE_DIM)
-    return found
+    is_known = np.asarray(column.is_valid())
+    return np.asarray(column.flatten(), dtype=np.float32).reshape(-1, FEATURE_DIM), is_known
 
 
 def _with_alpha(picture: Scaled) -> UInt8[np.ndarray, "y x 4"]:

@@ -15,7 +15,6 @@ from jaxtyping import Float32
 
 from curation.signals import features
 from curation.signals.contract import Batch, Compute, Signal, version_of
-from curation.tables import FEATURE_DIM
 
 Encode = Callable[[Float32[np.ndarray, "b f"]], Float32[np.ndarray, "b d"]]
 """Unit vectors of pictures from their features."""
@@ -36,16 +35,9 @@ def joint_signal(head: str, *, width: int, encode: Encode) -> Signal:
     )  # fmt: skip
 
 
-def known_features(batch: Batch) -> tuple[Float32[np.ndarray, "b f"], np.ndarray]:
-    """Features of the rows that have them, and which rows those are."""
-    column = batch.rows["image_features"].combine_chunks()
-    is_known = np.asarray(column.is_valid())
-    return np.asarray(column.flatten(), dtype=np.float32).reshape(-1, FEATURE_DIM), is_known
-
-
 def _build(encode: Encode, width: int) -> Compute:
     def compute(batch: Batch) -> dict[str, pa.Array]:
-        known, is_known = known_features(batch)
+        known, is_known = features.known_features(batch.rows)
         vectors = np.zeros((len(is_known), width), dtype=np.float32)
         if len(known):
             vectors[is_known] = encode(known)

@@ -134,7 +134,7 @@ class _Scoring:
         if leaves not in self._scorers:
             self._scorers[leaves] = _scorer(self._config, self._samples, leaves)
         captions = Captions(*([text or "" for text in rows[name].to_pylist()] for name in ("text_en", "text_zh")))
-        found = features.vectors_in(rows) if self._samples else None
+        found = _found(rows) if self._samples else None
         return self._scorers[leaves].scores(captions, features=found)
 
 
@@ -187,3 +187,11 @@ def _sample(file: Path) -> Scaled:
         return decode_scaled(file.read_bytes(), VIEW_SIDE_PX)
     except Undecodable as error:
         raise UserError(f"sample {file} is no picture that can be read ({error.reason}: {error}); remove it") from error
+
+
+def _found(rows: pa.Table) -> Float32[np.ndarray, "b d"]:
+    """Features of the rows, NaN where there are none."""
+    known, is_known = features.known_features(rows)
+    found = np.full((len(is_known), known.shape[1]), np.nan, dtype=np.float32)
+    found[is_known] = known
+    return found

@@ -73,7 +73,7 @@ def photographs(workspace: Workspace) -> CurateConfig:
 
     Limits, and where they come from:
     * `too_small` 256 px, the least that training buckets take, and `blurred` 20; leaves have their own (animals need 512 px, a
-      chart may be smooth). Photographs of scikit-image have 400 to 1,700, blurred by 1/256 of their width 2 to 120.
+      chart may be smooth). Photographs of scikit-image have 530 to 1,800, blurred by 1/128 of their width 3 to 30.
     * `unsafe` above 0.2: its authors' limit for what is surely safe. It costs some beaches; nothing that is doubtful stays.
     * `overlaid` from a fifth on, as Seedream 3.0. Below, a picture stays with its `text_boxes`, for training to mask the defects.
     * `too_much_text` above 0.3, and up to 0.95 where the leaf is about text (pages, posters).
@@ -83,7 +83,7 @@ def photographs(workspace: Workspace) -> CurateConfig:
     named: tuple[SignalName, ...] = ("hashes", "appearance", "features", "text_language", "text_quality", "nsfw", "overlay")
     rules = DecisionConfig(
         leaf="leaf", quarantine=_failed((*named, "leaf_scores", "leaf")), drop=_photograph_limits(taxonomy_of(leaf)),
-        dedup=_PHOTOGRAPHED_TWICE, balance=None, quotas=None, seed=0,
+        dedup=_PHOTOGRAPHED_TWICE, features="image_features", balance=None, quotas=None, seed=0,
     )  # fmt: skip
     return CurateConfig(images=_images(workspace), signals=(*named, leaf), rules=rules, workers=2)
 
@@ -122,7 +122,7 @@ def knowledge(workspace: Workspace) -> CurateConfig:
             AtMost(reason="low_quality", columns=("low_quality",), limit=0.5, when_null="keep"),
             NoneOf(reason="no_text", column="text_quality_kind", values=("empty",)),
         ),
-        dedup=DRAWINGS.dedup, balance=None, seed=0,
+        dedup=DRAWINGS.dedup, features=DRAWINGS.features, balance=None, seed=0,
         quotas=QuotaConfig(column="difficulty", rows=(("hard", 3000),), otherwise=None),
     )  # fmt: skip
     return CurateConfig(images=_images(workspace), signals=(*named, quality), rules=rules, workers=2)
@@ -137,7 +137,7 @@ _PHOTOGRAPHED_TWICE = DedupConfig(
     ),
     memory_bytes=1 << 30,
 )  # fmt: skip
-"""Copies of a photograph differ in at most 4 bits (`curation.signals.fingerprints`); cropped ones only features find."""
+"""Copies of a photograph differ in at most 4 bits (`curation.signals.hashes`); cropped ones only features find."""
 
 
 def _photograph_limits(taxonomy: Taxonomy) -> tuple[Predicate, ...]:

@@ -28,8 +28,8 @@ from pipelines.measuring import signals_of
 TEXTS = ("a red apple on a wooden table", "IMG_2034.jpg", "木桌上的红苹果")
 ASSIGNMENT = AssignmentConfig(min_score=0.5, max_further=3)
 KEEP_ALL = DecisionConfig(
-    leaf="category", quarantine=Failed(columns=(), reasons=(), otherwise="failed"), drop=(), dedup=None, balance=None,
-    quotas=None, seed=0,
+    leaf="category", quarantine=Failed(columns=(), reasons=(), otherwise="failed"), drop=(), dedup=None,
+    features="image_features", balance=None, quotas=None, seed=0,
 )  # fmt: skip
 
 
