@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from curation import commit, funnel
 from curation.blocked import set_aside
 from curation.judging import judge_table
-from curation.signals import SignalConfig
+from curation.signals import BY_DEFAULT, SignalConfig
 from curation.signals.contract import Signal
 from curation.tables import TableRef, open_table, pin_rows
 from curation.takedown import read_blocked
@@ -37,7 +37,7 @@ class CurateConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """What is kept."""
     workers: int = Field(gt=0)
     """Actors that measure; each holds the networks of the signals."""
-    signals: tuple[SignalConfig, ...] = Field(default=("hashes", "appearance", "features"), min_length=1)
+    signals: tuple[SignalConfig, ...] = Field(default=BY_DEFAULT, min_length=1)
     """What is measured; the rules read the columns of these."""
     versions: dict[str, str] = Field(default_factory=dict)
     """Version of every signal; filled in when the job starts, so that a changed signal is another job."""

@@ -18,7 +18,7 @@ from curation.blocked import Blocked, set_aside
 from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, compose, image_table, pairs_of, plan
 from curation.edits.pairing import find_pairs
 from curation.judging import judge_table
-from curation.signals import SignalConfig
+from curation.signals import BY_DEFAULT, SignalConfig
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
 from curation.takedown import read_blocked
 from curation.verdict import DecisionConfig
@@ -49,7 +49,7 @@ class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """What is composed."""
     max_references: int = Field(ge=2)
     """Most references of a pair that was found, not composed."""
-    signals: tuple[SignalConfig, ...] = Field(default=("hashes", "appearance", "features"), min_length=1)
+    signals: tuple[SignalConfig, ...] = Field(default=BY_DEFAULT, min_length=1)
     """What is measured of the composed pictures; the rules read the columns of these."""
     rules: DecisionConfig
     """What of the composed pictures is kept."""

@@ -25,5 +25,8 @@ NAMED: Mapping[str, Signal] = {
 }
 """Signals without settings, by name."""
 
+BY_DEFAULT: tuple[SignalConfig, ...] = ("hashes", "appearance", "features")
+"""What a picture is measured for unless a recipe says otherwise: duplicates, pairs and search rest on these."""
+
 SIGNALS: tuple[Signal, ...] = (hashes.SIGNAL, appearance.SIGNAL, features.SIGNAL)
-"""What every picture is measured for by default: duplicates, pairs and search rest on these."""
+"""The signals of `BY_DEFAULT`."""

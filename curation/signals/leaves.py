@@ -48,7 +48,7 @@ class LeafConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
 
     kind: Literal["leaf"] = "leaf"
     folders: tuple[str, ...] = ()
-    """Folders of a taxonomy, files of later ones replacing those of earlier ones; the shipped taxonomy when empty."""
+    """Folders of a taxonomy, later files replacing earlier ones, that every worker sees; the shipped taxonomy when empty."""
     scoring: ScoringConfig = MINILM_SCORING
     """How evidence becomes scores."""
     embedder: Literal["minilm"] | None

@@ -93,8 +93,8 @@ def aligned(workspace: Workspace) -> CurateConfig:
 
     Run:      seedbed curate aligned
     Hardware: as photographs, and 5 ms a picture
-    Expect:   with the demo's head, fitted on some of its 400 drawings, -0.1 loses 4.5 % of right texts and 11 % of wrong ones; 0.1
-              loses 34 % and 71 %. A better head or a model of open_clip separates more: set the limit by `seedbed sweep`
+    Expect:   with the demo's head on 400 of its drawings, some of them fitted on, -0.1 loses 4.5 % of right and 11 % of wrong
+              texts, 0.1 loses 34 % and 71 %. A better head separates more: set the limit by `seedbed sweep`
     """
     from pipelines.recipes import latest  # heavy: reads bundles; the other recipes measure without
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from curation import commit
-from curation.signals import NAMED, SignalName
+from curation.signals import BY_DEFAULT, NAMED, SIGNALS, SignalName
 from curation.signals.contract import Batch, Compute, Signal, in_waves
 from curation.signals.knowledge_quality import KnowledgeQualityConfig
 from curation.signals.leaves import LeafConfig
@@ -67,6 +67,7 @@ def adding(name: str, column: str, *, after: tuple[Signal, ...] = (), version: s
 def test_every_name_that_a_recipe_may_give_stands_for_a_signal_with_columns_of_its_own(workspace: Workspace) -> None:
     names = get_args(SignalName)
     assert [one.name for one in signals_of(names, workspace)] == list(names) == list(NAMED)
+    assert signals_of(BY_DEFAULT, workspace) == list(SIGNALS)
     configured = (KnowledgeQualityConfig(), LeafConfig(embedder=None, assignment=ASSIGNMENT))
     columns = [name for one in signals_of((*names, *configured), workspace) for name in one.schema.names]
     assert len(set(columns)) == len(columns)
