@@ -228,11 +228,18 @@ def replace_columns(uri: str, replacements: Sequence[Replacement], *, read_versi
 
 
 def add_columns(ref: TableRef, schema: pa.Schema) -> TableRef:
-    """Make sure the table has the columns; new ones are null everywhere, which costs no rewrite."""
+    """Make sure the table has columns that are filled together; new ones are null everywhere, which costs no rewrite.
+
+    Lance replaces the files of such columns as a whole. So where some of them are there and others are not, or are of another
+    type, an earlier release filled them: they are dropped and all begin anew. Older versions of the table keep the old values.
+    """
     dataset = lance.dataset(open_table(ref).uri)
-    lacking = [field for field in schema if field.name not in dataset.schema.names]
-    if lacking:
-        dataset.add_columns(pa.schema(lacking))
+    there = [name for name in schema.names if name in dataset.schema.names]
+    if not all(name in there and dataset.schema.field(name).type == schema.field(name).type for name in schema.names):
+        if there:
+            logger.warning("columns of an earlier release begin anew", extra={"table": ref.uri, "columns": there})
+            dataset.drop_columns(there)
+        dataset.add_columns(pa.schema(list(schema)))
     return TableRef(uri=ref.uri, version=lance.dataset(ref.uri).version)
 
 

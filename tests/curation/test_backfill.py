@@ -102,6 +102,22 @@ def test_another_version_computes_again_and_the_same_one_does_not(table: TableRe
     assert set(times_computed(tmp_path).values()) == {2}
 
 
+def test_a_version_with_more_columns_begins_anew(table: TableRef, tmp_path: Path) -> None:
+    fill_here(table, doubling(tmp_path))
+
+    def compute(batch: Batch) -> dict[str, pa.Array]:
+        sizes = batch.rows["size"].combine_chunks()
+        return {"doubled": sizes, "parts": pa.nulls(len(sizes), pa.list_(pa.string())), "size_again": sizes}
+
+    outputs = pa.schema([*DOUBLED, pa.field("size_again", pa.int64())])
+    wider = doubling(tmp_path)._replace(version="v2", outputs=outputs, build=lambda: compute)
+    assert num_todo(table, [wider]) == 30
+    fill_here(table, wider)
+    assert values(table.uri) == values(table.uri, "size_again") == {f"r{i}": i for i in range(30)}
+    assert set(values(table.uri, "doubled_version").values()) == {"v2"}
+    assert num_todo(table, [wider]) == 0
+
+
 def test_a_limit_leaves_other_rows_as_they_are(table: TableRef, tmp_path: Path) -> None:
     fill_here(table, doubling(tmp_path), fragment_ids=(0,), rows=Rows(among=frozenset({"r3", "r9", "r15"})))
     assert {key: value for key, value in values(table.uri).items() if value is not None} == {"r3": 6, "r9": 18}
