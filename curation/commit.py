@@ -33,6 +33,7 @@ from lance.fragment import DataFile, FragmentMetadata, write_fragments
 
 from curation.tables import SUPERSEDED_BY, MissingTable, TableRef, open_table, stamped
 from curation.workers import Workers, stream
+from infra.errors import UserError
 
 logger = logging.getLogger(__name__)
 
@@ -148,9 +149,12 @@ def erase_rows(uri: str, ids: Collection[str]) -> None:
     """Delete rows together with their bytes: all files, older versions and tags that may hold them.
 
     May be broken off and repeated. Nobody else may write to the table meanwhile: files that are not committed yet are removed.
-    Fragments are written anew only where rows were deleted, up to the size of the largest one there is.
+    Fragments are written anew only where rows were deleted, up to the size of the largest one there is. Indexes hold words and
+    vectors of rows, so all of them go; the next search builds them again.
     """
     dataset, wanted = lance.dataset(uri), sorted(ids)
+    for index in dataset.describe_indices():
+        dataset.drop_index(index.name)
     for start in range(0, len(wanted), _IDS_AT_ONCE):
         where = "id IN (" + ", ".join("'" + one.replace("'", "''") + "'" for one in wanted[start : start + _IDS_AT_ONCE]) + ")"
         if dataset.count_rows(where):
@@ -227,15 +231,24 @@ def replace_columns(uri: str, replacements: Sequence[Replacement], *, read_versi
     return True
 
 
-def add_columns(ref: TableRef, schema: pa.Schema) -> TableRef:
+def add_columns(ref: TableRef, schema: pa.Schema, *, may_begin_anew: bool = True) -> TableRef:
     """Make sure the table has columns that are filled together; new ones are null everywhere, which costs no rewrite.
 
     Lance replaces the files of such columns as a whole. So where some of them are there and others are not, or are of another
     type, an earlier release filled them: they are dropped and all begin anew. Older versions of the table keep the old values.
+
+    Args:
+        may_begin_anew: False for a job that fills some of the rows only, which would leave the others without values.
+
+    Raises:
+        UserError: columns would have to begin anew and may not.
     """
     dataset = lance.dataset(open_table(ref).uri)
     there = [name for name in schema.names if name in dataset.schema.names]
     if not all(name in there and dataset.schema.field(name).type == schema.field(name).type for name in schema.names):
+        if there and not may_begin_anew:
+            known = f"columns {', '.join(there)} of {ref.uri} are of an earlier release"
+            raise UserError(f"{known}, and this job fills some of the rows only; run the job that fills all of them first")
         if there:
             logger.warning("columns of an earlier release begin anew", extra={"table": ref.uri, "columns": there})
             dataset.drop_columns(there)

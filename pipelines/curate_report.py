@@ -27,6 +27,8 @@ from pipelines.job import finished
 FOLDER = "reports"
 NUM_SAMPLES = 8
 """Rows shown of each reason and of each leaf."""
+_UNSEEN = (*QUARANTINING, "unsafe")
+"""First reasons of rows whose pictures are not shown."""
 _SIDE_PX = 128
 _QUALITY = 62
 
@@ -82,7 +84,7 @@ def _winners(found: Review, images: TableRef, rules: DecisionConfig) -> dict[str
 def _shown(found: Review, images: TableRef, rules: DecisionConfig, winners: Mapping[str, Nearest]) -> dict[str, Shown]:
     """What the page says of each sampled row and of the winners beside them, by id."""
     sampled = [one for group in (*found.kept.values(), *found.gone.values()) for one in group]
-    hidden = {one.id for one in sampled if one.reasons and one.reasons[0] in QUARANTINING}
+    hidden = {one.id for one in sampled if one.reasons and one.reasons[0] in _UNSEEN}
     measures = [measure for measure, _ in found.histograms]
     columns = dict.fromkeys(["id", "image", *rules.quarantine.columns, *(measure.column for measure in measures)])
     rows = _rows(images, list(columns), [*(one.row_id for one in sampled), *(one.row_id for one in winners.values())])

@@ -11,10 +11,13 @@ import numpy as np
 import torch
 from jaxtyping import Float32
 
+from curation import commit
+from curation.backfill import Rows
 from curation.decode import Undecodable, decode_scaled
 from curation.retrieval import Query, refresh_indexes
+from curation.signals import features
 from curation.signals.contract import VIEW_SIDE_PX
-from curation.signals.features import square_views
+from curation.signals.features import MEASURED, square_views
 from curation.signals.joint import joint_signal
 from curation.tables import TableRef, pin
 from curation.workers import Tasks
@@ -47,7 +50,7 @@ class Finder:
         return self._bundle is not None
 
     def prepared(self) -> TableRef:
-        """The newest version of the table, with the head's column filled and all indexes covering all rows.
+        """The newest version of the table, with the head's column filled where pictures are measured, and indexes up to date.
 
         Raises:
             MissingTable: there is no table of pictures.
@@ -55,9 +58,10 @@ class Finder:
         """
         images = pin(TableRef(uri=self._uri))
         if self._bundle is not None:
+            commit.require_columns(images, features.SIGNAL.schema, job="curate")
             head = read_manifest(self._bundle).digest
             signal = joint_signal(head, width=self._head.config.width, encode=partial(_encoded_pictures, self._head))
-            fill("search", self._session, images, [signal], workers=Tasks(WORKERS))
+            fill("search", self._session, images, [signal], workers=Tasks(WORKERS), rows=Rows(where=MEASURED))
         refresh_indexes(self._uri)
         return pin(TableRef(uri=self._uri))
 

@@ -21,10 +21,15 @@ import numpy as np
 from PIL import Image
 
 from curation import active_learning as learning
+from curation import commit
 from curation.active_learning import HeldOut, Label
+from curation.backfill import Rows
 from curation.decode import Undecodable, decode_scaled
-from curation.retrieval import FEATURES, rows_by_id, search, vectors_of
+from curation.retrieval import FEATURES, rows_by_id, search, vectors_of, visible
+from curation.signals import features
+from curation.signals.features import MEASURED
 from curation.tables import TableRef, open_table, pin
+from curation.takedown import read_blocked
 from curation.workers import Tasks
 from eval.stats import wilson
 from infra.errors import UserError
@@ -81,7 +86,7 @@ def export(question: Question, session: Session, page: Path, *, limit: int, wher
     asked, table = _chosen(question, session, limit=limit, where=where)
     if not asked:
         raise UserError(f"no measured picture is left to ask about for {question.name!r}; widen --where or ingest more")
-    session.workspace.write_text(question.text, "labels", question.name, "question.txt")
+    _remember(question, session.workspace)
     page.write_text(_page(question, table, asked), encoding="utf-8")
     return len(asked)
 
@@ -98,18 +103,22 @@ def import_labels(file: Path, session: Session) -> str:
         raise UserError(f"no file {file}; give the one that the page saved")
     given = learning.parsed(file.read_text(encoding="utf-8"), name=str(file))
     table = pin(TableRef(uri=session.workspace.uri("tables", "images.lance")))
-    _require_rows(table, [label.id for label in given.labels])
-    labels = learning.merged(_known_labels(session.workspace, given.name), given.labels)
+    gone = read_blocked(session.workspace).ids
+    answers_given = [label for label in given.labels if label.id not in gone]
+    _require_rows(table, [label.id for label in answers_given])
+    labels = learning.merged(_known_labels(session.workspace, given.name), answers_given)
     text = "".join(f"{label.model_dump_json()}\n" for label in labels)
-    session.workspace.write_text(given.question, "labels", given.name, "question.txt")
+    _remember(Question(given.name, given.question), session.workspace)
     session.workspace.write_text(text, "labels", given.name, "labels.jsonl")
     ids, found = _features(table, [label.id for label in labels])
     value = {label.id: label.value for label in labels}
     answers = np.array([value[row_id] for row_id in ids], dtype=bool)
     signal = learning.label_signal(given.name, learning.fit(found, answers))
     held_out = learning.cross_validated(ids, found, answers)
-    done = fill("label", session, table, [signal], workers=Tasks(WORKERS))
-    return _in_words(held_out, f"{done.num_rows:,} rows scored in {learning.score_column(given.name)}, version {signal.version}")
+    done = fill("label", session, table, [signal], workers=Tasks(WORKERS), rows=Rows(where=MEASURED))
+    scored = f"{done.num_rows:,} rows scored in {learning.score_column(given.name)}, version {signal.version}"
+    left_out = {"taken down": len(given.labels) - len(answers_given), "without features": len(labels) - len(ids)}
+    return "; ".join([_in_words(held_out, scored), *(f"{num} labels of rows {why}" for why, num in left_out.items() if num)])
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,30 +141,47 @@ def _parser() -> argparse.ArgumentParser:
 def _question(flags: argparse.Namespace, workspace: Workspace) -> Question:
     if flags.limit < 1:
         raise UserError(f"--limit {flags.limit}: expected 1 or more pictures")
-    if flags.signal is not None:
-        name = flags.signal.removeprefix("label_").removesuffix("_score")
-        if not workspace.exists("labels", name, "question.txt"):
-            raise UserError(f"no question {name!r} in {workspace.root}; begin one with --question TEXT [--name {name}]")
-        return Question(name, workspace.read_text("labels", name, "question.txt"))
-    name = flags.name or "_".join(re.findall(r"[a-z0-9]+", flags.question.lower()))[:40].strip("_")
+    if flags.signal is None:
+        name = flags.name or "_".join(re.findall(r"[a-z0-9]+", flags.question.lower()))[:40].strip("_")
+        return Question(_checked(name), flags.question)
+    shortened = flags.signal.removeprefix("label_").removesuffix("_score")
+    for name in (flags.signal, shortened):                            # the column may be named as well as the question
+        if workspace.exists("labels", _checked(name), "question.txt"):
+            return Question(name, workspace.read_text("labels", name, "question.txt"))
+    raise UserError(f"no question {shortened!r} in {workspace.root}; begin one with --question TEXT [--name {shortened}]")
+
+
+def _checked(name: str) -> str:
     if not re.fullmatch(r"[a-z][a-z0-9_]{0,39}", name):
         raise UserError(f"{name!r} cannot name a column; give --name with small letters, digits and _, a letter first")
-    return Question(name, flags.question)
+    return name
+
+
+def _remember(question: Question, workspace: Workspace) -> None:
+    """Keep what is asked under the name.
+
+    Raises:
+        UserError: the name stands for another question, whose labels would be mixed with these.
+    """
+    if workspace.exists("labels", question.name, "question.txt"):
+        known = workspace.read_text("labels", question.name, "question.txt")
+        if known != question.text:
+            raise UserError(f"{question.name!r} already asks {known!r}, not {question.text!r}; give another --name")
+    workspace.write_text(question.text, "labels", question.name, "question.txt")
 
 
 def _chosen(question: Question, session: Session, *, limit: int, where: str | None) -> tuple[list[Asked], TableRef]:
     """Uncertain rows by the scores there are; without scores, half of what a search for the question finds, half of anything."""
     table = pin(TableRef(uri=session.workspace.uri("tables", "images.lance")))
     dataset, column = open_table(table), learning.score_column(question.name)
-    if FEATURES not in dataset.schema.names:
-        raise UserError(f"table {table.uri} has no column {FEATURES!r}; run `seedbed curate` first")
+    commit.require_columns(table, features.SIGNAL.schema, job="curate")
     labelled = {label.id for label in _known_labels(session.workspace, question.name)}
     if column in dataset.schema.names:
         pool = _uncertain_pool(table, column, labelled, num=limit * learning.POOL, where=where)
         return _unlike(table, pool, limit, seed=len(labelled)), table
     finder = Finder(session)
     table = finder.prepared()
-    hits = search(table, finder.of_text(question.text), limit=limit * 2, where=_measured(where))
+    hits = search(table, finder.of_text(question.text), limit=limit * 2, where=_askable(table, where))
     likely = [Asked(hit.id, None) for hit in hits if hit.id not in labelled]
     first = _unlike(table, likely, (limit + 1) // 2, seed=len(labelled))
     taken = labelled | {row.id for row in first}
@@ -164,7 +190,7 @@ def _chosen(question: Question, session: Session, *, limit: int, where: str | No
 
 
 def _uncertain_pool(table: TableRef, column: str, labelled: set[str], *, num: int, where: str | None) -> list[Asked]:
-    rows = open_table(table).to_table(columns=["id", column], filter=_measured(f"{column} IS NOT NULL", where))
+    rows = open_table(table).to_table(columns=["id", column], filter=_askable(table, f"{column} IS NOT NULL", where))
     ids, scores = rows["id"].to_pylist(), rows[column].to_numpy()
     order = learning.most_uncertain(scores, num + len(labelled))
     return [Asked(ids[place], float(scores[place])) for place in order.tolist() if ids[place] not in labelled][:num]
@@ -172,7 +198,7 @@ def _uncertain_pool(table: TableRef, column: str, labelled: set[str], *, num: in
 
 def _drawn_pool(table: TableRef, name: str, taken: set[str], *, num: int, where: str | None) -> list[Asked]:
     """Rows by the order of a keyed hash: the same ones on every machine."""
-    ids = open_table(table).to_table(columns=["id"], filter=_measured(where))["id"].to_pylist()
+    ids = open_table(table).to_table(columns=["id"], filter=_askable(table, where))["id"].to_pylist()
     keys = {row_id: hashlib.sha256(f"{name}:{row_id}".encode()).digest() for row_id in ids if row_id not in taken}
     return [Asked(row_id, None) for row_id in sorted(keys, key=lambda row_id: keys[row_id])[:num]]
 
@@ -186,8 +212,10 @@ def _unlike(table: TableRef, pool: Sequence[Asked], num: int, *, seed: int) -> l
     return [pool[place] for place in learning.choose(found, wanted, num, seed=seed)]
 
 
-def _measured(*filters: str | None) -> str:
-    return " AND ".join(f"({each})" for each in (f"{FEATURES} IS NOT NULL", *filters) if each)
+def _askable(table: TableRef, *filters: str | None) -> str:
+    """Rows that are measured and may be shown, narrowed further."""
+    wanted = " AND ".join(f"({each})" for each in (MEASURED, *filters) if each)
+    return visible(open_table(table), wanted) or wanted
 
 
 def _features(table: TableRef, ids: Sequence[str]) -> tuple[list[str], np.ndarray]:

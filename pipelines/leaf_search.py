@@ -1,6 +1,6 @@
-"""Rows that may belong to a scenario of the taxonomy, for those that starve, found as if it were searched for."""
+"""Rows that may belong to a scenario of the taxonomy, for one that starves, found as if it were searched for."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
@@ -10,7 +10,6 @@ from curation.tables import TableRef
 from curation.taxonomy.assignment import AssignmentConfig, assign
 from curation.taxonomy.leaves import Leaf, Taxonomy
 from curation.taxonomy.loading import load_taxonomy
-from curation.taxonomy.quotas import Starving
 from infra.errors import UserError
 from pipelines.finding import Finder
 
@@ -45,11 +44,6 @@ def propose(finder: Finder, leaf_id: str, *, limit: int, where: str | None = Non
         query = query._replace(meaning=finder.meaning([leaf.definition, *leaf.examples.en, ", ".join(leaf.keywords.en)]))
     hits = search(table, query, limit=limit * LOOKED_AT, where=where)
     return table, outside_leaf(taxonomy, leaf, hits, captions=_captions(table, hits))[:limit]
-
-
-def propose_for_starving(finder: Finder, starving: Sequence[Starving], *, most: int) -> Mapping[str, list[Candidate]]:
-    """Candidates for leaves that `leaf_quotas` found starving, as many as each lacks and at most `most`, by leaf."""
-    return {one.leaf: propose(finder, one.leaf, limit=min(most, one.wanted - one.found))[1] for one in starving}
 
 
 def outside_leaf(taxonomy: Taxonomy, leaf: Leaf, hits: Sequence[Hit], *, captions: Captions) -> list[Candidate]:

@@ -144,6 +144,9 @@ def _sweep(config: SweepConfig, session: Session, run: Run) -> Work:
 
 def _evidence(config: SweepConfig, variants: list[Variant]) -> Evidence:
     """The columns that any variant reads."""
+    others = {variant.rules.features for variant in variants} - {config.rules.features}
+    if others:
+        raise UserError(f"the grid compares by {min(others)!r} as well as {config.rules.features!r}; sweep each column apart")
     columns = dict.fromkeys(name for variant in variants for name in columns_of(variant.rules))
     there = open_table(config.images).schema.names
     lacking = [name for name in columns if name not in there]

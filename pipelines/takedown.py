@@ -238,7 +238,10 @@ def _reports(ids: Collection[str], workspace: Workspace) -> Iterator[str]:
     for file in workspace.names(curate_report.FOLDER, "curate-*.html"):
         if shows(workspace.read_text(curate_report.FOLDER, file), ids):
             yield f"{curate_report.FOLDER}/{file}"
-            yield from _artifacts([file.removesuffix(".html")], workspace)
+    for run_id in workspace.names("mlartifacts", "*"):             # by what they show: a killed job has left no record
+        place = f"mlartifacts/{run_id}/artifacts"
+        if any(shows(workspace.read_text(place, file), ids) for file in workspace.names(place, "curate-*.html")):
+            yield f"mlartifacts/{run_id}"
 
 
 def _artifacts(jobs: Sequence[str], workspace: Workspace) -> Iterator[str]:

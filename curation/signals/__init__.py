@@ -25,8 +25,8 @@ NAMED: Mapping[str, Signal] = {
 }
 """Signals without settings, by name."""
 
-BY_DEFAULT: tuple[SignalConfig, ...] = ("hashes", "appearance", "features")
+BY_DEFAULT: tuple[SignalName, ...] = ("hashes", "appearance", "features")
 """What a picture is measured for unless a recipe says otherwise: duplicates, pairs and search rest on these."""
 
-SIGNALS: tuple[Signal, ...] = (hashes.SIGNAL, appearance.SIGNAL, features.SIGNAL)
+SIGNALS: tuple[Signal, ...] = tuple(NAMED[name] for name in BY_DEFAULT)
 """The signals of `BY_DEFAULT`."""

@@ -3,9 +3,8 @@
 Brightness and detail are measured at the common size of `curation.signals.view`, colours on the decoder's pixels, all on white
 where a picture is transparent, so that a row means the same in every run.
 
-CPU time a picture, on the generated corpus of `seedbed bench curation`: decoding 3.4 ms, all of this and the hashes 1.5 ms. PNG
-(29 ms a file) and WebP (15 ms) are 8 % of the files and nearly half of the decoding; a JPEG takes 1.9 ms. OpenCV was tried for
-grey and shrinking: it saves 0.15 ms, which is not worth a second picture library.
+CPU time a picture, on the generated corpus of `seedbed bench curation`: decoding 2.7 ms, all of this and the hashes 1.3 ms. PNG
+(28 ms a file) and WebP (8 ms) are 7 % of the files and more than a third of the decoding; a JPEG takes 1.8 ms.
 
 y, x pixels · v, u pixels as decoded · channels last
 """

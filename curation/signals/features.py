@@ -79,3 +79,6 @@ SIGNAL = Signal(
     outputs=FEATURES_SCHEMA, build=_build, takes_pictures=True,
 )  # fmt: skip
 """Pooled features."""
+
+MEASURED = f"image_features IS NOT NULL AND {SIGNAL.version_column} = '{SIGNAL.version}'"
+"""Lance filter of the rows that have present features: what signals read that are computed from these."""

@@ -3,7 +3,7 @@
 Every tool runs as a program of its own with two workers, on the same files from a warm page cache, in turns. What counts is CPU
 time of the whole tree of its processes, which neighbours on the machine disturb least, and how right it was.
 
-* Ours: fourteen measurements of each picture into a Lance table, decisions on duplicates and filters, on a local Ray of two
+* Ours: fifteen measurements of each picture into a Lance table, decisions on duplicates and filters, on a local Ray of two
   workers. It is compared with each peer's smaller piece of the work. `ours, stored` does the same with the pictures copied into
   the table, as the jobs do; `ours, ingest`, two plain processes, fetches, checks, shrinks, encodes and stores.
 * Daft: read, decode, perceptual hash, Parquet. Data-Juicer: three filters and deduplication by hash, without ``op_fusion``, which

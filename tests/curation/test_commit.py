@@ -8,6 +8,7 @@ import pytest
 from curation import commit
 from curation.tables import MissingTable, TableRef
 from curation.workers import Actors, Tasks, Workers
+from infra.errors import UserError
 
 SCHEMA = pa.schema([pa.field("id", pa.string(), nullable=False), pa.field("size", pa.int64(), nullable=False)])
 DOUBLED = pa.schema([pa.field("doubled", pa.int64()), pa.field("parts", pa.list_(pa.string()))])
@@ -78,6 +79,31 @@ def test_a_table_written_anew_is_refused(table: TableRef) -> None:
 def test_required_columns_name_the_job_that_fills_them(table: TableRef) -> None:
     with pytest.raises(MissingTable, match="no column 'doubled'; run `seedbed curate`"):
         commit.require_columns(table, DOUBLED, job="curate")
+
+
+def test_columns_of_an_earlier_release_begin_anew_only_where_all_rows_are_filled(table: TableRef) -> None:
+    commit.add_columns(table, pa.schema([DOUBLED.field("doubled")]))
+    with pytest.raises(UserError, match=r"columns doubled of .* are of an earlier release"):
+        commit.add_columns(table, DOUBLED, may_begin_anew=False)
+    ref = commit.add_columns(table, DOUBLED)
+    assert set(DOUBLED.names) <= set(lance.dataset(ref.uri).schema.names)
+    assert commit.add_columns(table, DOUBLED, may_begin_anew=False) == ref
+
+
+def test_erasing_rows_takes_the_indexes_along_which_hold_their_words(tmp_path: Path) -> None:
+    uri = str(tmp_path / "t.lance")
+    commit.create(uri, SCHEMA)
+    for name in ("unforgettable", "other"):                       # a fragment each
+        commit.append_table(uri, pa.table({"id": [name], "size": [0]}, schema=SCHEMA))
+    commit.index_texts(uri, "id", {"base_tokenizer": "simple"})
+
+    def index_files() -> list[Path]:
+        return [file for file in Path(uri, "_indices").rglob("*") if file.is_file()]
+
+    assert index_files()
+    commit.erase_rows(uri, ["unforgettable"])
+    assert index_files() == []
+    assert lance.dataset(uri).to_table()["id"].to_pylist() == ["other"]
 
 
 def test_set_columns_changes_the_given_rows_only(table: TableRef) -> None:

@@ -71,6 +71,21 @@ def test_a_picture_finds_its_like_with_an_index_and_without(table: TableRef) -> 
     assert min(hit.values["likeness"] for hit in by_index) > 0.9
 
 
+def test_a_selective_filter_leaves_no_row_out(table: TableRef) -> None:
+    """Rows far from the query, in cells that would not be looked at without the filter."""
+    assert len(search(table, Query(likeness=_axes([1])[0]), limit=25, where="text_en = 'car'")) == 25
+
+
+def test_rows_that_are_set_aside_are_never_found(table: TableRef) -> None:
+    known = commit.add_columns(table, pa.schema([pa.field("verdict", pa.string()), pa.field("hashes_error", pa.string())]))
+    rows = commit.rows_of(known, ["id"], where="id IN ('r000', 'r004')").drop_columns(["id"])
+    aside = {"verdict": ["quarantined", "kept"], "hashes_error": [None, "taken_down: returned"]}
+    known = commit.set_columns(known, pa.table(aside | {name: rows[name] for name in rows.schema.names}))
+    found = {hit.id for hit in search(known, Query(words="red apple"), limit=100)}
+    assert "r008" in found
+    assert found.isdisjoint({"r000", "r004"})
+
+
 def test_what_words_and_picture_agree_on_comes_first(table: TableRef) -> None:
     both = search(table, Query(words="apple", likeness=_axes([0])[0]), limit=40)
     assert all("apple" in hit.text for hit in both)

@@ -30,9 +30,10 @@ def _colours() -> list[tuple[int, int, int]]:
 def table(workspace: Workspace) -> str:
     """Pictures of one colour each; as in a network's features, the colour is one direction among many and on no axis."""
     uri = workspace.uri("tables", "images.lance")
-    schema = pa.schema([*IMAGES_SCHEMA, *FEATURES.outputs])
+    schema = pa.schema([*IMAGES_SCHEMA, *FEATURES.schema])
     commit.create(uri, schema)
     empty = {field.name: "" for field in IMAGES_SCHEMA} | {"parents": []}
+    measured = {FEATURES.version_column: FEATURES.version, FEATURES.error_column: None}
     random, rows = np.random.default_rng(0), []
     directions = random.normal(size=(3, FEATURE_DIM)).astype(np.float32)
     for number, colour in enumerate(_colours()):
@@ -40,7 +41,8 @@ def table(workspace: Workspace) -> str:
         vector += np.array(colour, dtype=np.float32) / 255 @ directions
         picture = encode_png(np.full((8, 8, 3), colour, dtype=np.uint8))
         name = f"{'red' if number % 2 else 'blue'} card </script>"
-        rows.append(empty | {"id": f"c/{number:03d}", "image": picture, "text_en": name, "image_features": vector.tolist()})
+        row = {"id": f"c/{number:03d}", "image": picture, "text_en": name, "image_features": vector.tolist()}
+        rows.append(empty | row | measured)
     commit.append_table(uri, pa.Table.from_pylist(rows, schema=schema))
     return uri
 
@@ -117,6 +119,12 @@ def test_labels_of_another_workspace_are_refused(table: str, session: Session, w
     with pytest.raises(UserError, match="1 of 1 labels name rows that are not in"):
         import_labels(file, session)
     assert not workspace.exists("labels", "warm")
+
+
+def test_a_name_stands_for_one_question(table: str, session: Session, tmp_path: Path):
+    export(QUESTION, session, tmp_path / "page.html", limit=4)
+    with pytest.raises(UserError, match="'warm' already asks 'Is it <warm>\\?', not 'Is it hot\\?'"):
+        export(Question("warm", "Is it hot?"), session, tmp_path / "page.html", limit=4)
 
 
 @pytest.mark.parametrize(

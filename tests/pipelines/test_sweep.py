@@ -96,6 +96,9 @@ def test_columns_that_the_rules_read_must_be_there(table: TableRef, session: Ses
     grid = (GridAxis(path="leaf", values=("category", "mood")),)
     with pytest.raises(UserError, match="has no column 'mood' that the rules read"):
         sweep.run(_config(table, grid=grid), session)
+    spaces = (GridAxis(path="features", values=("image_features", "thumbnail")),)
+    with pytest.raises(UserError, match="compares by 'thumbnail' as well as 'image_features'; sweep each column apart"):
+        sweep.run(_config(table, grid=spaces), session)
     with pytest.raises(UserError, match="pick=9, but the grid has 4 variants"):
         sweep.run(_config(table, pick=9), session)
 

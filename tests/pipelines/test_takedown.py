@@ -122,9 +122,8 @@ def _shown(workspace: Workspace) -> None:
     workspace.write_text("a page with pictures", "report.html")
     for name, row_id in [("c1", "emoji/apple"), ("c2", "emoji/apple-tart")]:
         picture = Shown(thumbnail=b"webp", values={}, errors={}, winner=None)
-        workspace.write_text(picture_of(row_id, picture, "kept"), "reports", f"curate-{name}.html")
-        workspace.write_text(json.dumps({"job": "curate", "run_id": f"run-{name}"}), "jobs", f"curate-{name}.json")
-        workspace.write_text("a copy", "mlartifacts", f"run-{name}", "artifacts", f"curate-{name}.html")
+        for place in (("reports",), ("mlartifacts", f"run-{name}", "artifacts")):     # of a job that left no record
+            workspace.write_text(picture_of(row_id, picture, "kept"), *place, f"curate-{name}.html")
 
 
 def _files_with(content: bytes, *folders: Path) -> list[str]:
