@@ -107,6 +107,13 @@ def choose(images: pa.Table, pairs: pa.Table, rules: SelectRules, *, decision: p
     return pa.Table.from_pylist([sample._asdict() for sample in chosen], schema=SELECTION_SCHEMA)
 
 
+def num_untold(images: pa.Table, rules: SelectRules, *, decision: pa.Table | None = None) -> int:
+    """Kept pictures of the shown sources that are no samples because they lack every caption of the mix; see `choose`."""
+    kept = _weights(images if decision is None else decision)
+    shown = (row for row in images.to_pylist() if row["id"] in kept and _is_shown(row, rules))
+    return sum(not mixed(row, rules.captions) for row in shown)
+
+
 def require_disjoint_splits(pictures: Mapping[str, Mapping]) -> None:
     """Refuse source pictures of one concept in two splits.
 
@@ -179,13 +186,16 @@ def _drawn_concepts(concepts: set[tuple[str, str]], rules: SelectRules) -> froze
 
 def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
     for picture in pictures.values():
-        is_shown = not rules.shown_sources or picture["source"] in rules.shown_sources
         captions = mixed(picture, rules.captions)
-        if is_shown and picture["id"] in allowed and captions:
+        if _is_shown(picture, rules) and picture["id"] in allowed and captions:
             yield Sample(
                 picture["id"], "t2i", picture["id"], [], [one.text for one in captions], [one.probability for one in captions],
                 target_caption_en(facts_of(picture)), picture["split"], rules.t2i.weight,
             )  # fmt: skip
+
+
+def _is_shown(picture: Mapping, rules: SelectRules) -> bool:
+    return not rules.shown_sources or picture["source"] in rules.shown_sources
 
 
 def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:

@@ -30,7 +30,7 @@ MOST_LEAVES = 24
 _MOST_NAMED = 3
 """Leaves with limits of their own that are named one by one."""
 _GROUPS = (
-    ("kept", "var(--accent)"), ("gone by a limit on this number", "var(--warm)"), ("gone for another reason", "var(--faint)")
+    ("kept", "var(--accent)"), ("gone by a rule that reads it", "var(--warm)"), ("gone for another reason", "var(--faint)")
 )  # fmt: skip
 STYLE = """
 .thumbs { display: grid; grid-template-columns: repeat(auto-fill, minmax(112px, 1fr)); gap: 10px; padding: 14px; }

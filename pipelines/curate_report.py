@@ -22,7 +22,7 @@ from infra.tracking import Run
 from pipelines.columns import costs_in
 from pipelines.cost_section import Spent
 from pipelines.curate_page import MOST_LEAVES, STYLE, Shown, document
-from pipelines.job import finished
+from pipelines.job import recorded
 
 FOLDER = "reports"
 NUM_SAMPLES = 8
@@ -110,7 +110,7 @@ def _spent(images: TableRef, session: Session, metrics: Mapping[str, float]) -> 
     costs = costs_in(metrics, "curate")
     if costs is not None:
         return Spent(costs, "")
-    for outcome in reversed(finished("curate", session.workspace)):
+    for outcome in reversed(recorded("curate", session.workspace)):
         costs = costs_in(outcome.metrics, "curate")
         if costs is not None and outcome.outputs["images"] == images.uri:
             return Spent(costs, f"{outcome.finished:%Y-%m-%d %H:%M} UTC")

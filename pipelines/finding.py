@@ -29,7 +29,7 @@ from models.perception.contrastive import ContrastiveHead
 from models.perception.efficientnet import LiteFeatures
 from models.text import TextEncoder
 from pipelines.columns import fill
-from pipelines.job import finished
+from pipelines.recipes import latest
 
 WORKERS = 2
 FIRST_UNREAD = "\u2e80"
@@ -100,8 +100,10 @@ class Finder:
 
 
 def _newest_head(session: Session) -> Path | None:
-    fits = [one for one in finished("fit", session.workspace) if one.outputs["name"] == "contrastive"]
-    return Path(fits[-1].outputs["bundle"]) if fits else None
+    try:
+        return Path(latest.bundle(session.workspace, "contrastive"))
+    except UserError:
+        return None
 
 
 def _encoded_pictures(head: ContrastiveHead, features: Float32[np.ndarray, "b f"]) -> Float32[np.ndarray, "b d"]:

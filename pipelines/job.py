@@ -115,9 +115,13 @@ def job_digest(name: str, config: BaseModel) -> str:
 
 def finished(name: str, workspace: Workspace) -> list[Outcome]:
     """Records of a job whose outputs are all still there, the latest last."""
-    found = [_read_record(file, workspace) for file in workspace.names("jobs", f"{name}-*.json")]
-    whole = [outcome for outcome in found if outcome is not None and all(exists(place) for place in _places(outcome.outputs))]
-    return sorted(whole, key=lambda outcome: outcome.finished)
+    return [outcome for outcome in recorded(name, workspace) if all(exists(place) for place in _places(outcome.outputs))]
+
+
+def recorded(name: str, workspace: Workspace) -> list[Outcome]:
+    """Records of a job, whatever became of its outputs, the latest last."""
+    found = (_read_record(file, workspace) for file in workspace.names("jobs", f"{name}-*.json"))
+    return sorted((outcome for outcome in found if outcome is not None), key=lambda outcome: outcome.finished)
 
 
 def _read_record(file: str, workspace: Workspace) -> Outcome | None:

@@ -6,7 +6,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curation import commit
-from curation.selections import SelectRules, choose, columns_of, in_words, pictures_of
+from curation.selections import SelectRules, choose, columns_of, in_words, num_untold, pictures_of
 from curation.tables import VERDICT_SCHEMA, TableRef, open_table, pin
 from infra.errors import UserError
 from infra.session import Session
@@ -44,9 +44,13 @@ def _select(config: SelectConfig, session: Session, run: Run) -> Work:
     pairs = open_table(config.pairs).to_table()
     with session.progress.stage("select", total=None, unit="samples") as bar:
         decision = None if config.decision is None else open_table(config.decision).to_table(columns=["id", "verdict", "weight"])
-        selection = choose(images.to_table(columns=list(columns_of(config.rules))), pairs, config.rules, decision=decision)
+        pictures = images.to_table(columns=list(columns_of(config.rules)))
+        selection = choose(pictures, pairs, config.rules, decision=decision)
+        untold = num_untold(pictures, config.rules, decision=decision)
+        without = f"; {untold:,} kept pictures have no caption of the mix" if untold else ""
         if not selection.num_rows:
-            raise UserError(f"no kept picture of {config.images.uri} fits the rules; check rules.categories and rules.styles")
+            rules = "rules.categories, rules.styles and rules.captions"
+            raise UserError(f"no kept picture of {config.images.uri} fits the rules{without}; check {rules}")
         uri = session.workspace.uri("selections", f"{config.name}-{job_digest('select', config)}.lance")
         table = commit.write_selection(uri, selection)
         bar.set(selection.num_rows)
@@ -58,6 +62,10 @@ def _select(config: SelectConfig, session: Session, run: Run) -> Work:
         rows_out=selection.num_rows,
         quarantined=0,
         outputs={"selection": uri, "images": config.images.uri, "version": str(config.images.version)},
-        metrics={"select/samples": selection.num_rows, "select/pictures_images": len(pictures_of(selection))},
-        note=f"chose {selection.num_rows:,} samples: {in_words(selection)}",
+        metrics={
+            "select/samples": selection.num_rows,
+            "select/untold_images": untold,
+            "select/pictures_images": len(pictures_of(selection)),
+        },
+        note=f"chose {selection.num_rows:,} samples: {in_words(selection)}{without}",
     )

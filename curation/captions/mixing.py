@@ -7,7 +7,7 @@ stored with the selection, and no caption is written for it.
 from collections.abc import Mapping
 from typing import Literal, NamedTuple
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 
 from curation.captions.columns import STRUCTURED, caption_columns
 from curation.tables import CAPTION_LEVELS
@@ -22,6 +22,12 @@ class LevelWeights(BaseModel, frozen=True, extra="forbid", use_attribute_docstri
     """A sentence."""
     long: float = Field(ge=0)
     """Several sentences."""
+
+    @model_validator(mode="after")
+    def _are_some_read(self) -> "LevelWeights":
+        if not self.short + self.medium + self.long:
+            raise ValueError("all levels have weight 0, so nothing would be read; give one of them more")
+        return self
 
 
 class CaptionShare(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

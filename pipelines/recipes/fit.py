@@ -64,7 +64,7 @@ def autoencoder_on(data: TableRef) -> FitConfig:
         data=data,
         plan=PlanConfig(seed=0, batch_samples=32, num_slots=1, task_shares={"t2i": 0.5, "edit": 0.25, "compose": 0.25}),
         optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.01, weight_decay=0.0, warmup_steps=30, final_share=0.02, clip_norm=1.0),
-        loop=LoopConfig(num_steps=640, precision=native_precision(), ema_decay=0.98),
+        loop=LoopConfig(num_steps=560, precision=native_precision(), ema_decay=0.98),
         checkpoint=CheckpointConfig(every_steps=60),
     )  # fmt: skip
 
@@ -93,6 +93,6 @@ def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
         data=data,
         plan=PlanConfig(seed=0, batch_samples=48, num_slots=1, task_shares={"t2i": 0.42, "edit": 0.36, "compose": 0.22}),
         optim=OptimConfig(adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, warmup_steps=30, final_share=0.01, clip_norm=1.0),
-        loop=LoopConfig(num_steps=560, precision=native_precision(), ema_decay=0.99),
+        loop=LoopConfig(num_steps=500, precision=native_precision(), ema_decay=0.99),
         checkpoint=CheckpointConfig(every_steps=50),
     )  # fmt: skip

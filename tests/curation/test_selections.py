@@ -3,7 +3,7 @@ import pytest
 
 from curation.captions.facts import captions_en, facts_of
 from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights
-from curation.selections import SelectRules, TaskRule, choose, columns_of, in_words, pictures_of
+from curation.selections import SelectRules, TaskRule, choose, columns_of, in_words, num_untold, pictures_of
 from curation.tables import PAIRS_SCHEMA
 from infra.errors import UserError
 
@@ -77,6 +77,7 @@ def test_captions_that_were_refused_are_no_texts() -> None:
     chosen = choose(_images(half, none), _pairs(), RULES)
     assert chosen["texts"].to_pylist() == [["an apple"]]
     assert chosen["text_weights"].to_pylist() == [[1.0]]
+    assert num_untold(_images(half, none), RULES) == 1
 
 
 def test_texts_and_score_texts_come_from_captions_and_pairs() -> None:

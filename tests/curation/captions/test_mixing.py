@@ -30,6 +30,11 @@ def test_a_text_of_two_levels_comes_once() -> None:
     assert [one.text for one in mixed(same, MIX)] == ["a", "c", "丙"]
 
 
+def test_levels_that_are_never_read_are_refused() -> None:
+    with pytest.raises(ValueError, match="all levels have weight 0"):
+        LevelWeights(short=0, medium=0, long=0)
+
+
 def test_a_mix_of_nothing_is_refused() -> None:
     with pytest.raises(ValidationError):
         CaptionMix(shares=())
