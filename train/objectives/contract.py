@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from models.bundle import Contents
+from models.cost import Cost
 
 B = TypeVar("B")
 """The batch type of an objective."""
@@ -38,12 +39,31 @@ class Drawn(NamedTuple):
         return self.texts[-1]                                        # probabilities may add up to a little less than 1
 
 
+class Meter(NamedTuple):
+    """A quantity as a sum and a count, so that means over packs and workers are exact."""
+
+    sum: Float[Tensor, ""]
+    count: Float[Tensor, ""]
+
+
 class LossTerms(NamedTuple):
     """The loss to descend and what to show beside it."""
 
     total: Float[Tensor, ""]
-    named: Mapping[str, float]
-    """Means over the batch, by meter name."""
+    """Mean over the units of the batch (noisy tokens, or pictures)."""
+    meters: Mapping[str, Meter]
+    """By name; every batch gives the same names, with a count of 0 where there is nothing of the kind. Detached."""
+
+
+class Phase(NamedTuple):
+    """One of the alternating updates of a step."""
+
+    name: str
+    every_steps: int = 1
+    """Steps between updates of this phase."""
+
+
+MAIN = Phase("main")
 
 
 class ParameterGroup(NamedTuple):
@@ -51,17 +71,39 @@ class ParameterGroup(NamedTuple):
 
     kind: Literal["muon", "adamw"]
     parameters: list[nn.Parameter]
+    phase: Phase = MAIN
+    """The update that moves them; in other phases they stand still and take no gradient."""
+    rate: float = 1.0
+    """Factor on the optimizer's rate."""
+
+
+@dataclass(frozen=True)
+class PackInput(Generic[B]):
+    """One forward and backward pass of one worker, or of the group of workers that shares it."""
+
+    batch: B
+    share: float
+    """Its units (noisy tokens, or pictures) as a share of the step's, over all workers."""
+    sample_ids: tuple[str, ...]
+    """What is in it, to be named when it does harm."""
+    ranks: range | None = None
+    """Workers that share its tokens (context parallelism), None when it is this worker's alone."""
 
 
 @dataclass(frozen=True)
 class StepInput(Generic[B]):
-    """What one worker trains on in one step."""
+    """What one worker trains on in one optimizer step."""
 
     step: int
-    batches: list[tuple[float, B]]
-    """Per slot of this worker: its share of the step's samples, and the batch."""
+    packs: list[PackInput[B]]
+    num_rounds: int
+    """Most packs any worker has in this step, so that collective calls inside a pass can be matched."""
     num_samples: int
     """Samples of the step over all workers."""
+    num_tokens: int
+    """Tokens of the step over all workers, clean and noisy."""
+    flops: float
+    """Operations of the step's forward and backward passes over all workers."""
     wait_s: float
     """How long the loop waited for it."""
 
@@ -73,9 +115,17 @@ class Objective(Protocol[B]):
     columns: tuple[str, ...]
     """Columns of ``images`` it reads."""
 
+    unit: Literal["noisy tokens", "pictures"]
+    """What its loss is a mean over, and what `max_tokens` of a pack counts (clean tokens beside noisy ones)."""
+
     @property
     def network(self) -> nn.Module:
         """What is trained, averaged and checkpointed."""
+        ...
+
+    @property
+    def cost(self) -> Cost:
+        """Operations of a sample by its units: what slots are balanced by."""
         ...
 
     def groups(self) -> list[ParameterGroup]:
@@ -98,8 +148,8 @@ class Objective(Protocol[B]):
         """A batch, with every random draw in it made from the samples' keys."""
         ...
 
-    def loss(self, batch: B) -> LossTerms:
-        """The loss of a batch, a mean over its samples."""
+    def loss(self, batch: B, phase: str) -> LossTerms:
+        """The loss of a batch in a phase, a mean over its units."""
         ...
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
