@@ -28,6 +28,7 @@ FEATURE_DIM = 1280
 """Width of EfficientNet-lite0 pooled features."""
 
 Task = Literal["t2i", "edit", "compose"]
+TASKS: tuple[Task, ...] = ("t2i", "edit", "compose")
 Split = Literal["train", "heldout"]
 Verdict = Literal["kept", "dropped", "quarantined"]
 

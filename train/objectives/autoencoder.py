@@ -15,10 +15,11 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from curation.decode import training_view
-from models.autoencoder import Autoencoder, AutoencoderConfig
+from models.autoencoder import Autoencoder, AutoencoderConfig, ResidualBlock
 from models.bundle import AutoencoderBundle, Contents
+from models.cost import PER_SAMPLE
 from models.perception.perceptual import PerceptualDistance
-from train.objectives.contract import Drawn, LossTerms, ParameterGroup
+from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 
 class AutoencoderObjectiveConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -52,6 +53,9 @@ class AutoencoderObjective:
     """The autoencoder's objective."""
 
     columns: tuple[str, ...] = ("image",)
+    unit: Literal["noisy tokens", "pictures"] = "pictures"
+    phases: tuple[Phase, ...] = (MAIN,)
+    cost = PER_SAMPLE
 
     def __init__(self, config: AutoencoderObjectiveConfig) -> None:
         if config.size_px % config.autoencoder.factor:
@@ -65,6 +69,14 @@ class AutoencoderObjective:
     @property
     def network(self) -> nn.Module:
         return self.autoencoder
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        return [module for module in self.autoencoder.modules() if isinstance(module, ResidualBlock)]
+
+    @property
+    def companions(self) -> Sequence[nn.Module]:
+        return () if self._perceptual is None else (self._perceptual,)
 
     def groups(self) -> list[ParameterGroup]:
         matrices = [parameter for parameter in self.autoencoder.parameters() if parameter.dim() == 2]
@@ -92,7 +104,7 @@ class AutoencoderObjective:
             noise.append(torch.randn(self.config.autoencoder.latent_channels, side, side, generator=generator))
         return PictureBatch(_in_range(torch.stack(pictures)), self.config.latent_noise * torch.stack(noise))
 
-    def loss(self, batch: PictureBatch) -> LossTerms:
+    def loss(self, batch: PictureBatch, phase: str) -> LossTerms:  # noqa: ARG002  there is one phase
         raw = self.autoencoder.raw_latent(batch.pictures)
         spread = raw.detach().std((0, 2, 3), keepdim=True)  # a share of it: larger latents do not drown the noise
         decoded = self.autoencoder.decode_raw(raw + spread * batch.latent_noise).float()
@@ -105,13 +117,13 @@ class AutoencoderObjective:
             + self.config.edge_weight * edges
             + self.config.latent_pull * raw.square().mean()
         )
-        named = {"l1": pixels.item(), "latent_rms": raw.detach().square().mean().sqrt().item()}
+        means = {"l1": pixels, "latent_rms": raw.detach().square().mean().sqrt()}
         if self._perceptual is not None:
             distance = self._perceptual(decoded.clamp(-1, 1), batch.pictures)
             total = total + self.config.perceptual_weight * distance
-            named["perceptual"] = distance.item()
-        psnr = -10 * (error.detach() / 2).square().mean().log10()
-        return LossTerms(total, {**named, "psnr_db": psnr.item()})
+            means["perceptual"] = distance
+        means["psnr_db"] = -10 * (error.detach() / 2).square().mean().log10()
+        return LossTerms(total, {name: Meter.mean(value, len(raw)) for name, value in means.items()})
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Take the latents' statistics over the training pictures."""

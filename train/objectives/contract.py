@@ -4,9 +4,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal, NamedTuple, Protocol, TypeVar, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from curation.tables import Task
 from models.bundle import Contents
 from models.cost import Cost
 
@@ -19,6 +21,7 @@ class Drawn(NamedTuple):
 
     key: int
     """Seeds every random draw made for it."""
+    task: Task
     texts: tuple[str, ...]
     """What the model may be told."""
     text_weights: tuple[float, ...]
@@ -44,6 +47,11 @@ class Meter(NamedTuple):
 
     sum: Float[Tensor, ""]
     count: Float[Tensor, ""]
+
+    @classmethod
+    def mean(cls, value: Float[Tensor, ""], count: int = 1) -> "Meter":
+        """A mean over `count` things."""
+        return cls(value.detach() * count, torch.tensor(float(count), device=value.device))
 
 
 class LossTerms(NamedTuple):
@@ -121,6 +129,19 @@ class Objective(Protocol[B]):
     @property
     def network(self) -> nn.Module:
         """What is trained, averaged and checkpointed."""
+        ...
+
+    phases: tuple[Phase, ...]
+    """Updates of a step, in order."""
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        """Repeated parts of the network, called as modules: the units that are sharded, recomputed and compiled."""
+        ...
+
+    @property
+    def companions(self) -> Sequence[nn.Module]:
+        """Frozen networks that the loss calls: they move to the device of the network and are in no checkpoint."""
         ...
 
     @property

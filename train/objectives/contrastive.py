@@ -15,10 +15,11 @@ from torch import Tensor, nn
 
 from curation.decode import training_view
 from models.bundle import Contents, ContrastiveBundle
+from models.cost import PER_SAMPLE
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead, contrastive_loss
 from models.perception.efficientnet import VIEW_PX, LiteFeatures
 from models.text import TextEncoder
-from train.objectives.contract import Drawn, LossTerms, ParameterGroup
+from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 _TEXTS_AT_ONCE = 64
 _BLUR_PX, _NOISE = 0.8, 0.1
@@ -45,6 +46,11 @@ class Contrastive:
     """The contrastive head's objective."""
 
     columns: tuple[str, ...] = ("image",)
+    unit: Literal["noisy tokens", "pictures"] = "pictures"
+    phases: tuple[Phase, ...] = (MAIN,)
+    cost = PER_SAMPLE
+    blocks: Sequence[nn.Module] = ()
+    companions: Sequence[nn.Module] = ()
 
     def __init__(self, config: ContrastiveObjectiveConfig) -> None:
         self.config = config
@@ -84,12 +90,12 @@ class Contrastive:
             noise.append(torch.randn(features[-1].shape, generator=generator))
         return FeatureBatch(torch.stack(features), torch.stack(noise), self._pooled_texts(texts))
 
-    def loss(self, batch: FeatureBatch) -> LossTerms:
+    def loss(self, batch: FeatureBatch, phase: str) -> LossTerms:  # noqa: ARG002  there is one phase
         images = self.head.encode_images(batch.features, noise=batch.noise)
         texts = self.head.encode_texts(batch.texts)
         loss = contrastive_loss(images, texts, self.head.scale())
-        hits = ((images @ texts.T).argmax(1) == torch.arange(len(images))).float().mean()
-        return LossTerms(loss, {"contrastive_loss": loss.item(), "batch_r1": hits.item()})
+        hits = ((images @ texts.T).argmax(1) == torch.arange(len(images), device=images.device)).float().mean()
+        return LossTerms(loss, {"batch_r1": Meter.mean(hits, len(images))})
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing is left to do: the statistics were taken before the first step."""

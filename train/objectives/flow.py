@@ -15,14 +15,16 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from curation.tables import TASKS
 from models.bundle import Contents, GeneratorBundle
+from models.cost import Cost, transformer_cost
 from models.dit import DiT, DiTConfig, Memory
 from models.flow import logit_normal_times, point_on_path, velocity_target
 from models.generate import load_autoencoder
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.text import NAME, TextEncoder
-from train.objectives.contract import Drawn, LossTerms, ParameterGroup
+from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 Share = Annotated[float, Ge(0.0), Le(1.0)]
 
@@ -56,12 +58,16 @@ class FlowBatch(NamedTuple):
     time: Float[Tensor, " s"]
     sample: Int[Tensor, " s"]
     """Index into the clean samples of every noisy copy."""
+    task: Int[Tensor, " s"]
+    """Index into TASKS of every noisy copy."""
 
 
 class Flow:
     """The generator's objective."""
 
     columns: tuple[str, ...] = ("latent", "latent_shape")
+    unit: Literal["noisy tokens", "pictures"] = "noisy tokens"
+    phases: tuple[Phase, ...] = (MAIN,)
 
     def __init__(self, config: FlowConfig) -> None:
         autoencoder, contents = load_autoencoder(Path(config.autoencoder))
@@ -78,6 +84,18 @@ class Flow:
     @property
     def network(self) -> nn.Module:
         return self.dit
+
+    @property
+    def blocks(self) -> Sequence[nn.Module]:
+        return list(self.dit.blocks)
+
+    @property
+    def companions(self) -> Sequence[nn.Module]:
+        return ()
+
+    @property
+    def cost(self) -> Cost:
+        return transformer_cost(self.config.dit, num_draws=self.config.num_draws)
 
     def groups(self) -> list[ParameterGroup]:
         matrices = self.dit.block_matrices()
@@ -113,15 +131,16 @@ class Flow:
         return FlowBatch(
             clean=pack_clean(conditions, latent_channels=self.config.dit.latent_channels), data=data,
             noise=torch.cat(noise), time=torch.cat(times), sample=torch.arange(len(drawn)).repeat_interleave(copies),
+            task=torch.tensor([TASKS.index(sample.task) for sample in drawn]).repeat_interleave(copies),
         )  # fmt: skip
 
-    def loss(self, batch: FlowBatch) -> LossTerms:
+    def loss(self, batch: FlowBatch, phase: str) -> LossTerms:  # noqa: ARG002  there is one phase
         token_time = batch.time.repeat_interleave(batch.data.lengths)
         point = point_on_path(batch.data.latents, batch.noise, token_time)
         memory = repeated(self.dit.remember(batch.clean), batch.sample)
         predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory)
-        loss = (predicted - velocity_target(batch.data.latents, batch.noise)).square().mean()
-        return LossTerms(loss, {"flow_mse": loss.item()})
+        error = (predicted - velocity_target(batch.data.latents, batch.noise)).square().mean(1)  # m
+        return LossTerms(error.mean(), _by_task_and_time(error.detach(), batch))
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""
@@ -138,6 +157,26 @@ class Flow:
         text = sample.told(float(torch.rand((), generator=generator)))
         return "" if is_dropped else text
 
+
+def _by_task_and_time(error: Float[Tensor, " m"], batch: FlowBatch) -> dict[str, Meter]:
+    """Mean squared error per token, of each task and of each quarter of the times."""
+    quarter = (batch.time * NUM_TIME_BINS).long().clamp(max=NUM_TIME_BINS - 1)
+    return {
+        **_grouped(error, batch.task.repeat_interleave(batch.data.lengths), [f"flow_mse_{task}" for task in TASKS]),
+        **_grouped(
+            error, quarter.repeat_interleave(batch.data.lengths),
+            [f"flow_mse_t{100 * i // NUM_TIME_BINS:02d}" for i in range(NUM_TIME_BINS)],
+        ),
+    }  # fmt: skip
+
+
+def _grouped(error: Float[Tensor, " m"], group: Int[Tensor, " m"], names: Sequence[str]) -> dict[str, Meter]:
+    zeros = error.new_zeros(len(names))
+    sums, counts = zeros.index_add(0, group, error), zeros.index_add(0, group, torch.ones_like(error))
+    return {name: Meter(sums[i], counts[i]) for i, name in enumerate(names)}
+
+
+NUM_TIME_BINS = 4
 
 _TEXTS_AT_ONCE = 64
 
@@ -161,10 +200,12 @@ class TextStates:
 
 def repeated(memory: Memory, sample: Int[Tensor, " s"]) -> Memory:
     """The memory of the given samples, with repetitions."""
-    starts = torch.cumsum(memory.lengths, 0) - memory.lengths
-    rows = torch.cat([torch.arange(int(starts[i]), int(starts[i] + memory.lengths[i])) for i in sample.tolist()])
+    starts, lengths = torch.cumsum(memory.lengths, 0) - memory.lengths, memory.lengths[sample]
+    first = torch.cumsum(lengths, 0) - lengths
+    cell = torch.arange(int(lengths.sum()), device=lengths.device)
+    rows = torch.repeat_interleave(starts[sample] - first, lengths) + cell
     return Memory(
         tuple(key.index_select(0, rows) for key in memory.keys),
         tuple(value.index_select(0, rows) for value in memory.values),
-        memory.lengths[sample],
+        lengths,
     )
