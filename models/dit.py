@@ -97,6 +97,16 @@ class Block(nn.Module):
         self.out = nn.Linear(inner, config.width, bias=False)
         self.ffn = SwiGLU(config.width, config.ffn_width)
         self.table = nn.Parameter(torch.empty(6, config.width))
+        self.reset_parameters()
+
+    entries = ("keys_values",)
+    """Methods that are called besides `forward`."""
+
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """Gates start open: closed ones (Peebles & Xie 2022) hold short runs up."""
+        self.table[[0, 1, 3, 4]] = 0.0
+        self.table[[2, 5]] = 1.0
 
     def keys_values(
         self, x: Float[Tensor, "n d"], modulation: Float[Tensor, "6 s d"], place: _Place
@@ -154,23 +164,17 @@ class DiT(nn.Module):
         self.time_out = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 6 * config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm_out = nn.RMSNorm(config.width, elementwise_affine=False, eps=1e-6)
-        self.table_out = nn.Parameter(torch.zeros(2, config.width))
+        self.table_out = nn.Parameter(torch.empty(2, config.width))
         self.latent_out = nn.Linear(config.width, config.latent_channels)
-        self._initialise()
+        self.reset_parameters()
 
-    def _initialise(self) -> None:
-        """The first prediction is zero velocity. Gates start open: closed ones (Peebles & Xie 2022) hold short runs up."""
+    @torch.no_grad()
+    def reset_parameters(self) -> None:
+        """The first prediction is zero velocity, and no time moves the modulation yet."""
         last = self.time_out[1]
         assert isinstance(last, nn.Linear)
-        nn.init.zeros_(last.weight)
-        nn.init.zeros_(last.bias)
-        for block in self.blocks:
-            assert isinstance(block, Block)
-            with torch.no_grad():
-                block.table[[0, 1, 3, 4]] = 0.0
-                block.table[[2, 5]] = 1.0
-        nn.init.zeros_(self.latent_out.weight)
-        nn.init.zeros_(self.latent_out.bias)
+        for zero in (self.table_out, last.weight, last.bias, self.latent_out.weight, self.latent_out.bias):
+            zero.zero_()
 
     def block_matrices(self) -> list[nn.Parameter]:
         """The matrices inside the blocks, which Muon trains; everything else is AdamW's."""

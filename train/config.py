@@ -6,22 +6,18 @@ from annotated_types import Gt
 from pydantic import BaseModel, model_validator
 
 from curation.tables import TableRef
+from train.checkpoint import CheckpointConfig
 from train.feed import FeedConfig
+from train.guard import GuardConfig
 from train.loop import LoopConfig
 from train.objectives import ObjectiveConfig
 from train.optim import OptimConfig
+from train.parallel import ParallelConfig
+from train.parallel.memory import MemoryConfig
+from train.parallel.replicated import DdpConfig
 from train.plan import PlanConfig
 
 Positive = Annotated[int, Gt(0)]
-
-
-class CheckpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """How often progress is made safe."""
-
-    every_steps: Positive
-    """Steps between checkpoints; the last step is always kept."""
-    keep: Positive = 2
-    """Newest checkpoints kept."""
 
 
 class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -34,24 +30,43 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     data: TableRef
     """``images``, narrowed by a selection."""
     plan: PlanConfig
-    """Order and mixture of samples."""
-    feed: FeedConfig = FeedConfig()
+    """Order and mixture of samples, stage by stage."""
+    feed: FeedConfig
     """How batches are fetched."""
     optim: OptimConfig
     """Rates."""
     loop: LoopConfig
-    """Length and arithmetic."""
+    """Arithmetic."""
+    guard: GuardConfig = GuardConfig()
+    """What becomes of steps that would do harm."""
+    parallel: ParallelConfig = DdpConfig()
+    """How the network is spread over workers."""
+    memory: MemoryConfig = MemoryConfig()
+    """What is kept for the backward pass, and what is compiled."""
     checkpoint: CheckpointConfig
     """How often progress is made safe."""
     log_every_steps: Positive = 10
     """Steps between readings of the meters."""
     num_workers: Positive = 1
     """Ray Train workers."""
+    min_workers: Positive | None = None
+    """Workers with which the run goes on when there are no more; None for `num_workers`, and the run waits for them."""
     threads_per_worker: Positive = 2
     """Torch threads of each worker."""
+    max_failures: Annotated[int, Gt(-1)] = 3
+    """Times that a run whose worker died goes on by itself."""
+
+    @property
+    def num_steps(self) -> int:
+        """Optimizer steps of all stages."""
+        return self.plan.num_steps
 
     @model_validator(mode="after")
     def _slots_divide(self) -> "FitConfig":
-        if self.plan.num_slots % self.num_workers:
-            raise ValueError(f"plan.num_slots={self.plan.num_slots} must be a multiple of num_workers={self.num_workers}")
+        fewest = self.min_workers or self.num_workers
+        if fewest > self.num_workers:
+            raise ValueError(f"min_workers={fewest} is more than num_workers={self.num_workers}; give at most as many")
+        for size in {fewest, self.num_workers}:
+            if self.plan.num_slots % size:
+                raise ValueError(f"plan.num_slots={self.plan.num_slots} must be a multiple of the workers, {size}; change one")
         return self

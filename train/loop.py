@@ -1,73 +1,172 @@
 """The training step, and nothing about where it runs: torch only.
 
-One step: every slot's loss, weighted by its share of the step's samples, is differentiated and added up; gradients are summed
-over workers; one clipped optimizer step; the average takes in the result. So the sum over slots is the mean over the step's
-samples, however slots are spread over workers.
+One step: every pack's loss, weighted by its share of the step's units, is differentiated and added up; gradients are summed over
+workers; one clipped optimizer step; the average takes in the result. So the sum over packs is the mean over the step's units,
+however slots are spread over workers. Objectives whose updates alternate go through their packs once for each phase that is due.
+A step that would do harm is not taken, and what was in it is named (`train.guard`).
 """
 
+import logging
+import math
 import time
 from collections.abc import Callable, Iterable
-from typing import Annotated
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
 
 import torch
 from annotated_types import Gt
 from pydantic import BaseModel
-from torch import nn
+from torch import Tensor
+from torch.utils._pytree import tree_map_only
 
-from train.objectives.contract import B, Objective, StepInput
-from train.optim import OptimConfig, clip_gradients, rate_factor, set_rates
+from train.objectives.contract import B, Meter, Objective, PackInput, Phase, StepInput
+from train.parallel.world import World
 from train.precision import Precision
 from train.state import TrainState
 
+logger = logging.getLogger(__name__)
+
+_NAMED_SAMPLES = 20
+
 
 class LoopConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """Length and arithmetic of a training run."""
+    """Arithmetic of a training run."""
 
-    num_steps: Annotated[int, Gt(0)]
-    """Optimizer steps in all."""
     precision: Precision
     """Arithmetic of matrix products; weights, averages and optimizer states are fp32 either way."""
     ema_decay: Annotated[float, Gt(0.0)]
     """Largest decay of the averaged weights."""
 
 
+class Taken(NamedTuple):
+    """What a step did, on this worker."""
+
+    loss: float
+    """Of the whole step; of the last phase, where updates alternate."""
+    gradient_norm: float
+    rate: float
+    """Factor on the peak rates."""
+    meters: dict[str, Meter]
+    """This worker's share; sums over workers make means."""
+    compute_s: float
+    """From the first pass to the last, without the others."""
+    step_s: float
+    """The whole step, without the wait for its data."""
+
+
+@dataclass(frozen=True)
+class Hooks:
+    """What is told of a run's course, and asked."""
+
+    after_step: Callable[[StepInput[object], Taken], None]
+    """Called once `state.num_steps_done` has moved on."""
+    rate: Callable[[int], float]
+    """Factor on the peak rates in a step."""
+    frozen: Callable[[int], tuple[str, ...]] = field(default=lambda _: ())
+    """Prefixes of parameter names that stand still in a step."""
+    doing: Callable[[str], None] = field(default=lambda _: None)
+    """Told what begins: "data", "compute", "collective"."""
+    is_asked_to_stop: Callable[[], bool] = field(default=lambda: False)
+
+
+class Stopped(Exception):  # noqa: N818  a turn of events, not an error
+    """A worker was asked to stop; the step is done and all workers stop after it."""
+
+
 def train_steps(
-    state: TrainState, objective: Objective[B], inputs: Iterable[StepInput[B]], *,
-    loop: LoopConfig, optim: OptimConfig, sum_over_workers: Callable[[nn.Module], None],
-    after_step: Callable[[dict[str, float]], None],
+    state: TrainState[B], objective: Objective[B], inputs: Iterable[StepInput[B]], *,
+    loop: LoopConfig, world: World, hooks: Hooks,
 ) -> None:  # fmt: skip
     """Train through `inputs`, counting in `state`.
 
-    Args:
-        sum_over_workers: adds every worker's gradients into each, in place; does nothing with one worker.
-        after_step: called with the step's meters after `state.num_steps_done` has moved on.
+    Raises:
+        Stopped: a worker was asked to stop.
+        RolledBack: too many steps struck in a row; go on from the newest checkpoint.
+        Diverged: the run has gone back too often.
     """
     objective.network.train()
+    hooks.doing("data")
     for step_input in inputs:
-        began = time.perf_counter()
-        factor = rate_factor(step_input.step, num_steps=loop.num_steps, config=optim)
-        meters = _differentiate(objective, step_input, precision=loop.precision)
-        sum_over_workers(objective.network)
-        norm = clip_gradients(objective.network, optim)
-        set_rates(state.optimizers, factor)
-        for optimizer in state.optimizers:
-            optimizer.step()
-            optimizer.zero_grad(set_to_none=True)
-        state.average.update(objective.network, step=step_input.step)
+        taken = _step(state, objective, step_input, loop=loop, world=world, hooks=hooks)
         state.num_steps_done = step_input.step + 1
-        seconds = time.perf_counter() - began
-        after_step({
-            **meters, "gradient_norm": norm, "rate_factor": factor, "step_s": seconds, "data_wait_s": step_input.wait_s,
-            "samples_per_s": step_input.num_samples / (seconds + step_input.wait_s),
-        })  # fmt: skip
+        if taken is not None:
+            hooks.after_step(step_input, taken)
+        if world.total([float(hooks.is_asked_to_stop())])[0]:
+            raise Stopped
+        hooks.doing("data")
 
 
-def _differentiate(objective: Objective[B], step_input: StepInput[B], *, precision: Precision) -> dict[str, float]:
-    meters: dict[str, float] = {}
-    for share, batch in step_input.batches:
-        with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            terms = objective.loss(batch)
-        (share * terms.total).backward()
-        for name, value in {"loss": terms.total.item(), **terms.named}.items():
-            meters[name] = meters.get(name, 0.0) + share * value
-    return meters
+def _step(
+    state: TrainState[B], objective: Objective[B], given: StepInput[B], *, loop: LoopConfig, world: World, hooks: Hooks
+) -> Taken | None:
+    """The step's last update; None when none was taken."""
+    if state.guard.leaves_out(given.step):
+        return None
+    began, rate, taken = time.perf_counter(), hooks.rate(given.step), None
+    for phase in objective.phases:
+        if given.step % phase.every_steps == 0:
+            taken = _update(state, given, phase, loop=loop, world=world, hooks=hooks, rate=rate)
+    if taken is None:
+        return None
+    state.average.update(state.engine.weights(), step=given.step)
+    return taken._replace(step_s=time.perf_counter() - began)
+
+
+def _update(
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, loop: LoopConfig, world: World, hooks: Hooks, rate: float
+) -> Taken | None:
+    engine, began = state.engine, time.perf_counter()
+    hooks.doing("compute")
+    engine.begin(phase.name, frozen=hooks.frozen(given.step))
+    losses, meters = _differentiate(state, given, phase, precision=loop.precision, device=world.device)
+    compute_s = time.perf_counter() - began
+    hooks.doing("collective")
+    (loss,) = world.total([sum(pack.share * value for pack, value in losses)])
+    is_judged_first = engine.can_skip or not math.isfinite(loss)
+    norm = engine.gradient_norm(phase.name) if engine.can_skip else (0.0 if is_judged_first else engine.update(phase.name, rate=rate))
+    finding = state.guard.judge(loss, norm)
+    if finding == "fine":
+        if engine.can_skip:
+            engine.update(phase.name, rate=rate)
+        return Taken(loss, norm, rate, meters, compute_s, 0.0)
+    engine.drop(phase.name)
+    _name_culprits(losses, step=given.step, finding=finding, loss=loss, norm=norm)
+    state.guard.strike(given.step, can_skip=engine.can_skip)
+    return None
+
+
+def _differentiate(
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, precision: Precision, device: torch.device
+) -> tuple[list[tuple[PackInput[B], float]], dict[str, Meter]]:
+    """Every pack's loss, and the sums of the meters. Where passes send and receive, all workers run equally many."""
+    engine = state.engine
+    losses: list[tuple[PackInput[B], Tensor]] = []
+    meters: dict[str, Meter] = {}
+    num_passes = given.num_rounds if engine.needs_equal_passes else len(given.packs)
+    for number in range(num_passes):
+        is_real = number < len(given.packs)
+        pack = given.packs[number] if is_real else given.packs[-1]
+        batch = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), pack.batch)
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            terms = engine.loss(batch, phase.name)
+        engine.backward((pack.share if is_real else 0.0) * terms.total, is_last=number == num_passes - 1)
+        if is_real:
+            losses.append((pack, terms.total.detach()))
+            for name, meter in terms.meters.items():
+                known = meters.get(name)
+                meters[name] = meter if known is None else Meter(known.sum + meter.sum, known.count + meter.count)
+    return [(pack, value.item()) for pack, value in losses], meters
+
+
+def _name_culprits(losses: Iterable[tuple[PackInput[B], float]], *, step: int, finding: str, loss: float, norm: float) -> None:
+    """Log the samples of the packs that are not finite, of this worker's worst pack if all are."""
+    held = list(losses)
+    bad = [(pack, value) for pack, value in held if not math.isfinite(value)] or sorted(held, key=lambda each: -each[1])[:1]
+    for pack, value in bad:
+        logger.warning(
+            "step not taken",
+            extra={
+                "step": step, "finding": finding, "loss": loss, "gradient_norm": norm, "pack_loss": value,
+                "num_samples": len(pack.sample_ids), "samples": pack.sample_ids[:_NAMED_SAMPLES],
+            },
+        )  # fmt: skip

@@ -5,12 +5,13 @@ times slower than fp32. Here such processors iterate in fp32, and matrices of on
 """
 
 from collections import defaultdict
-from collections.abc import Iterable
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
 from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
 
 from train.precision import native_precision
 
@@ -21,11 +22,10 @@ _COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 class Muon(Optimizer):
     """For matrices only; an update's root mean square is about 0.2 `lr`, AdamW's usual (Liu et al. 2025, arXiv:2502.16982)."""
 
-    def __init__(self, parameters: Iterable[nn.Parameter], *, lr: float, weight_decay: float, momentum: float = 0.95) -> None:
-        given = list(parameters)
-        if any(parameter.dim() != 2 for parameter in given):
+    def __init__(self, parameters: ParamsT, *, lr: float, weight_decay: float, momentum: float = 0.95) -> None:
+        super().__init__(parameters, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
+        if any(parameter.dim() != 2 for group in self.param_groups for parameter in group["params"]):
             raise ValueError("Muon trains matrices; give other parameters to AdamW")
-        super().__init__(given, {"lr": lr, "weight_decay": weight_decay, "momentum": momentum})
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
@@ -37,11 +37,12 @@ class Muon(Optimizer):
                 if parameter.grad is not None:
                     by_shape[parameter.shape].append(parameter)
             for shape, alike in by_shape.items():
-                momenta = torch.stack([self._momentum(parameter, group["momentum"]) for parameter in alike])
+                momenta = torch.stack([_whole(self._momentum(parameter, group["momentum"])) for parameter in alike])
                 updates = orthogonalised(momenta, arithmetic=_arithmetic(momenta.device))
                 scale = 0.2 * max(shape) ** 0.5
                 for parameter, update in zip(alike, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"]).add_(update, alpha=-group["lr"] * scale)
+                    kept = parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    kept.add_(_held_like(parameter, update), alpha=-group["lr"] * scale)
 
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         state = self.state[parameter]
@@ -69,6 +70,18 @@ def orthogonalised(
         gram = x @ x.mT
         x = a * x + (b * gram + c * gram @ gram) @ x
     return (x.mT if is_tall else x).to(matrices.dtype)
+
+
+def _whole(tensor: Tensor) -> Tensor:
+    """All of a matrix, gathered where each worker holds a shard of it."""
+    return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
+
+
+def _held_like(parameter: nn.Parameter, whole: Tensor) -> Tensor:
+    """The part of a matrix that this worker holds of the parameter; every worker has the whole, so nothing is sent."""
+    if not isinstance(parameter.data, DTensor):
+        return whole
+    return distribute_tensor(whole, parameter.data.device_mesh, parameter.data.placements, src_data_rank=None)
 
 
 def _arithmetic(device: torch.device) -> torch.dtype:

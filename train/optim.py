@@ -1,20 +1,16 @@
-"""Optimizers and their schedule: Muon for the matrices inside blocks, AdamW for everything else.
+"""Optimizers: Muon for the matrices inside blocks, AdamW for everything else, with fp32 states; one schedule for both."""
 
-Both share one
-schedule: a short warm-up, then linear decay to `final_share` of the rate.
-"""
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Annotated, Literal
 
-from collections.abc import Sequence
-from typing import Annotated
-
-import torch
-from annotated_types import Ge, Gt, Le
+from annotated_types import Ge, Gt
 from pydantic import BaseModel
 from torch import nn
 from torch.optim import AdamW, Optimizer
 
 from train.muon import Muon
 from train.objectives.contract import ParameterGroup
+from train.schedule import Schedule
 
 
 class OptimConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -24,46 +20,53 @@ class OptimConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """Peak rate of AdamW."""
     muon_lr: Annotated[float, Gt(0.0)]
     """Peak rate of Muon; unused by objectives without block matrices."""
+    matrices: Literal["muon", "adamw"] = "muon"
+    """What trains the matrices inside blocks."""
     weight_decay: Annotated[float, Ge(0.0)]
     """Decoupled weight decay of both."""
-    warmup_steps: Annotated[int, Ge(0)]
-    """Steps of linear warm-up."""
-    final_share: Annotated[float, Ge(0.0), Le(1.0)]
-    """Rate at the last step, as a share of the peak."""
+    schedule: Schedule
+    """Course of the rates."""
     clip_norm: Annotated[float, Gt(0.0)]
     """Largest norm of the whole gradient."""
 
 
-def optimizers(groups: Sequence[ParameterGroup], config: OptimConfig) -> list[Optimizer]:
-    """One optimizer per group; each remembers its peak rate among its settings, so that checkpoints hold it."""
-    built = [_optimizer(group, config) for group in groups]
-    for optimizer in built:
-        for settings in optimizer.param_groups:
-            settings["peak_lr"] = settings["lr"]
+def optimizers(groups: Sequence[ParameterGroup], config: OptimConfig) -> dict[str, Optimizer]:
+    """One optimizer for each phase and kind, by name; each remembers its peak rates, so that checkpoints hold them."""
+    built: dict[str, Optimizer] = {}
+    for phase, kind in dict.fromkeys((group.phase.name, _kind(group, config)) for group in groups):
+        alike = [group for group in groups if (group.phase.name, _kind(group, config)) == (phase, kind)]
+        built[f"{phase}-{kind}"] = _optimizer(kind, alike, config)
     return built
 
 
-def _optimizer(group: ParameterGroup, config: OptimConfig) -> Optimizer:
-    match group.kind:
+def of_phase(built: Mapping[str, Optimizer], phase: str) -> list[Optimizer]:
+    """The optimizers that move the parameters of a phase."""
+    return [optimizer for name, optimizer in built.items() if name.rpartition("-")[0] == phase]
+
+
+def _kind(group: ParameterGroup, config: OptimConfig) -> Literal["muon", "adamw"]:
+    return config.matrices if group.kind == "muon" else "adamw"
+
+
+def _optimizer(kind: Literal["muon", "adamw"], groups: Sequence[ParameterGroup], config: OptimConfig) -> Optimizer:
+    peak = config.muon_lr if kind == "muon" else config.adamw_lr
+    settings = [
+        {"params": group.parameters, "lr": peak * group.rate, "peak_lr": peak * group.rate} for group in groups if group.parameters
+    ]
+    match kind:
         case "muon":
-            return Muon(group.parameters, lr=config.muon_lr, weight_decay=config.weight_decay)
+            return Muon(settings, lr=peak, weight_decay=config.weight_decay)
         case "adamw":
-            return AdamW(group.parameters, lr=config.adamw_lr, weight_decay=config.weight_decay, betas=(0.9, 0.99))
+            return AdamW(settings, lr=peak, weight_decay=config.weight_decay, betas=(0.9, 0.99))
 
 
-def rate_factor(step: int, *, num_steps: int, config: OptimConfig) -> float:
-    """What peak rates are multiplied by in optimizer step `step`, counted from 0."""
-    warmup = min(1.0, (step + 1) / config.warmup_steps) if config.warmup_steps else 1.0
-    return warmup * (1 - (1 - config.final_share) * step / num_steps)
-
-
-def set_rates(built: Sequence[Optimizer], factor: float) -> None:
+def set_rates(built: Iterable[Optimizer], factor: float) -> None:
     """Scale every group's peak rate."""
     for optimizer in built:
         for group in optimizer.param_groups:
             group["lr"] = group["peak_lr"] * factor
 
 
-def clip_gradients(network: nn.Module, config: OptimConfig) -> float:
-    """Scale the gradient down to `clip_norm`; the norm it had."""
-    return float(torch.nn.utils.clip_grad_norm_(network.parameters(), config.clip_norm))
+def parameters_of(groups: Sequence[ParameterGroup], phase: str) -> list[nn.Parameter]:
+    """Every parameter that a phase moves."""
+    return [parameter for group in groups if group.phase.name == phase for parameter in group.parameters]

@@ -77,7 +77,8 @@ class Flow:
                 f"has {contents.autoencoder.latent_channels}; make them equal"
             )
         self.config = config
-        self.dit = DiT(config.dit)
+        with torch.device("meta"):                                   # weights are drawn where they will live
+            self.dit = DiT(config.dit)
         self._autoencoder, self._autoencoder_contents = autoencoder, contents
         self._text = TextStates()
 

@@ -1,0 +1,215 @@
+"""Checkpoints: written beside, then renamed; the newest undamaged one is read.
+
+torch.distributed.checkpoint writes every worker's part in a thread while training goes on (the state is copied to the host first;
+that copy, and waiting for a write that is not done when the next is due, is all that training stands still for). Every worker
+adds the SHA-256 of the files it wrote, the first one joins them into a manifest and renames the folder. Shards are read back
+under any number of workers and any engine.
+"""
+
+import hashlib
+import json
+import logging
+import shutil
+import time
+import warnings
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import torch.distributed as dist
+from annotated_types import Ge, Gt
+from pydantic import BaseModel
+from torch.distributed.checkpoint.state_dict_loader import load
+from torch.distributed.checkpoint.state_dict_saver import async_save
+
+from train.parallel.engine import Checkpointed
+from train.parallel.world import World
+from train.state import TrainState
+
+logger = logging.getLogger(__name__)
+
+FORMAT_VERSION = 2
+_MANIFEST = "manifest.json"
+
+
+class CheckpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """How often progress is made safe."""
+
+    every_steps: Annotated[int, Gt(0)]
+    """Steps between checkpoints; the last step is always kept."""
+    keep: Annotated[int, Gt(0)] = 2
+    """Newest checkpoints kept."""
+    keep_every_steps: Annotated[int, Ge(0)] = 0
+    """Checkpoints of multiples of this many steps are kept for good; 0 keeps none."""
+
+
+class Damage(NamedTuple):
+    """A checkpoint that could not be used."""
+
+    name: str
+    problem: str
+
+
+class Restored(NamedTuple):
+    """Where a run goes on."""
+
+    step: int
+    passed_over: tuple[Damage, ...]
+    """Newer checkpoints that are damaged."""
+
+
+class Checkpoints:
+    """The checkpoints of one run; all workers save and restore together."""
+
+    def __init__(self, folder: Path, config: CheckpointConfig, world: World) -> None:
+        self._folder, self._config, self._world = folder, config, world
+        self._group = dist.new_group(backend="gloo") if world.size > 1 else None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._under_way: Future[None] | None = None
+        if world.rank == 0:
+            for torn in folder.glob(".step-*.writing"):
+                shutil.rmtree(torn)
+        world.wait()
+
+    def is_due(self, step: int) -> bool:
+        """Whether this many steps call for a checkpoint."""
+        every, also = self._config.every_steps, self._config.keep_every_steps
+        return step % every == 0 or (also > 0 and step % also == 0)
+
+    def save(self, state: TrainState) -> float:
+        """Begin to write a checkpoint; the seconds that training stood still for it."""
+        began = time.perf_counter()
+        self.wait()
+        name = f"step-{state.num_steps_done:08d}"
+        beside = self._folder / f".{name}.writing"
+        with _one_process():
+            written = async_save(
+                state.tensors(), checkpoint_id=beside, process_group=self._group, no_dist=self._group is None
+            )
+        assert isinstance(written, Future), written
+        facts = json.dumps(state.facts())
+        self._under_way = self._thread.submit(self._complete, written, name, beside, facts)
+        return time.perf_counter() - began
+
+    def wait(self) -> None:
+        """Until the checkpoint under way lies in its place.
+
+        Raises:
+            OSError: it could not be written.
+        """
+        if self._under_way is not None:
+            self._under_way.result()
+            self._under_way = None
+
+    def close(self) -> None:
+        """Wait, and take no more."""
+        self.wait()
+        self._thread.shutdown()
+
+    def restore(self, state: TrainState) -> Restored | None:
+        """Take up the newest undamaged checkpoint; None when there is none, with training as it was."""
+        name, passed_over = self._agreed()
+        for damage in passed_over:
+            logger.warning("checkpoint passed over", extra=damage._asdict())
+        if name is None:
+            return None
+        tensors = state.tensors()
+        with _one_process():
+            load(tensors, checkpoint_id=self._folder / name, process_group=self._group, no_dist=self._group is None)
+        facts = json.loads((self._folder / name / _MANIFEST).read_text())["facts"]
+        state.take_up(tensors, facts)
+        return Restored(state.num_steps_done, passed_over)
+
+    def _complete(self, written: "Future[object]", name: str, beside: Path, facts: str) -> None:
+        written.result()
+        self._note_digests(beside)
+        if self._group is not None:
+            dist.barrier(self._group)
+        if self._world.rank == 0:
+            self._put_in_place(name, beside, facts)
+        if self._group is not None:
+            dist.barrier(self._group)
+
+    def _note_digests(self, beside: Path) -> None:
+        mine = sorted(beside.glob(f"__{self._world.rank}_*.distcp"))
+        mine += [beside / ".metadata"] if self._world.rank == 0 else []
+        digests = {path.name: _sha256(path) for path in mine}
+        (beside / f"digests-{self._world.rank}.json").write_text(json.dumps(digests))
+
+    def _put_in_place(self, name: str, beside: Path, facts: str) -> None:
+        parts = sorted(beside.glob("digests-*.json"))
+        files = {name: digest for part in parts for name, digest in json.loads(part.read_text()).items()}
+        for part in parts:
+            part.unlink()
+        manifest = {"format_version": FORMAT_VERSION, "facts": json.loads(facts), "files": files}
+        (beside / _MANIFEST).write_text(json.dumps(manifest, indent=2))
+        place = self._folder / name
+        shutil.rmtree(place, ignore_errors=True)
+        beside.rename(place)
+        self._drop_old()
+
+    def _drop_old(self) -> None:
+        every = self._config.keep_every_steps
+        passing = [place for place in _places(self._folder) if not every or _step_of(place) % every]
+        for old in passing[: -self._config.keep]:
+            shutil.rmtree(old)
+
+    def _agreed(self) -> tuple[str | None, tuple[Damage, ...]]:
+        """The first worker looks, all do as it says."""
+        found: list[object] = [_newest(self._folder) if self._world.rank == 0 else None]
+        if self._group is not None:
+            dist.broadcast_object_list(found, src=0, group=self._group)
+        (said,) = found
+        assert isinstance(said, tuple), said
+        return said
+
+
+def _newest(folder: Path) -> tuple[str | None, tuple[Damage, ...]]:
+    passed_over: list[Damage] = []
+    for place in reversed(_places(folder)):
+        problem = _damage(place)
+        if problem is None:
+            return place.name, tuple(passed_over)
+        passed_over.append(Damage(place.name, problem))
+    return None, tuple(passed_over)
+
+
+def _places(folder: Path) -> list[Path]:
+    return sorted(folder.glob("step-*"))
+
+
+def _step_of(place: Path) -> int:
+    return int(place.name.removeprefix("step-"))
+
+
+def _damage(place: Path) -> str | None:
+    manifest_path = place / _MANIFEST
+    if not manifest_path.is_file():
+        return "no manifest"
+    try:
+        manifest = json.loads(manifest_path.read_text())
+        version, files = manifest["format_version"], manifest["files"]
+    except (ValueError, KeyError, TypeError):
+        return "its manifest cannot be read"
+    if version != FORMAT_VERSION:
+        return f"format version {version}, expected {FORMAT_VERSION}"
+    for name, digest in files.items():
+        path = place / name
+        if not path.is_file() or _sha256(path) != digest:
+            return f"{name} is missing or damaged"
+    return None
+
+
+@contextmanager
+def _one_process() -> Iterator[None]:
+    """Torch 2.13 warns that it assumes a single process even when told so by `no_dist`."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.distributed is disabled")
+        yield
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

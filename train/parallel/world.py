@@ -1,0 +1,48 @@
+"""The workers of a run: who owns which slots, and sums over all."""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+import torch.distributed as dist
+
+
+class World(NamedTuple):
+    """This worker's place among all."""
+
+    rank: int
+    size: int
+    device: torch.device = torch.device("cpu")
+
+    def total(self, values: Sequence[float]) -> list[float]:
+        """Sums over all workers of numbers that each holds its share of, in float64."""
+        if self.size == 1:
+            return list(values)
+        held = torch.tensor(values, dtype=torch.float64, device=self.device)
+        dist.all_reduce(held)
+        return held.tolist()
+
+    def gathered(self, value: float) -> list[float]:
+        """Every worker's number, by rank."""
+        if self.size == 1:
+            return [value]
+        held = torch.zeros(self.size, dtype=torch.float64, device=self.device)
+        held[self.rank] = value
+        dist.all_reduce(held)
+        return held.tolist()
+
+    def wait(self) -> None:
+        """Go on when all workers are here."""
+        if self.size > 1:
+            dist.barrier()
+
+
+def owned_slots(num_slots: int, *, rank: int, num_workers: int) -> list[int]:
+    """Slots of one worker: every `num_workers`-th, from its rank on.
+
+    Raises:
+        ValueError: the slots cannot be divided evenly.
+    """
+    if num_slots % num_workers:
+        raise ValueError(f"plan.num_slots={num_slots} must be a multiple of num_workers={num_workers}; change one of them")
+    return list(range(rank, num_slots, num_workers))

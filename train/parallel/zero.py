@@ -1,0 +1,204 @@
+"""DeepSpeed's ZeRO (Rajbhandari et al. 2019, arXiv:1910.02054): optimizer states, gradients and weights partitioned by stage.
+
+DeepSpeed holds flat partitions, so matrices are not seen as matrices: AdamW trains everything. Checkpoints are written in the
+form of the other engines, whole tensors by name, gathered one by one; so a run may go on under another engine or stage.
+DeepSpeed changes weights and gradient in one call, so a step that strikes cannot be left untaken: the run goes back at once.
+"""
+
+import importlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from types import ModuleType
+from typing import Generic, Literal
+
+import torch
+from pydantic import BaseModel
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from train.objectives.contract import B, LossTerms
+from train.optim import set_rates
+from train.parallel.engine import Checkpointed, LossModule, Tensors
+from train.parallel.world import World
+
+_STATES = ("exp_avg", "exp_avg_sq")
+_PERSISTENT_ELEMENTS = 200_000
+"""Parameters up to this size stay whole at stage 3: those that modules read outside of a module call are smaller."""
+
+
+class ZeroConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Partitioned by DeepSpeed."""
+
+    kind: Literal["deepspeed"] = "deepspeed"
+    stage: Literal[1, 2, 3]
+    """1: optimizer states; 2: gradients too; 3: weights too."""
+    offload: bool = False
+    """Keep optimizer states, and weights at stage 3, in the host's memory."""
+
+
+class ZeroEngine(Generic[B]):
+    """A DeepSpeed engine around the objective's loss."""
+
+    needs_equal_passes = True
+    can_skip = False
+
+    def __init__(
+        self, config: ZeroConfig, module: LossModule[B], optimizers: Mapping[str, Optimizer], *, world: World, clip_norm: float
+    ) -> None:
+        """Raises:
+            ValueError: the objective alternates between phases, or trains matrices with Muon.
+        """  # fmt: skip
+        if list(optimizers) != ["main-adamw"]:
+            raise ValueError(
+                f"parallel.kind=deepspeed trains one phase with AdamW, this objective asks for {sorted(optimizers)}; "
+                "set optim.matrices=adamw, or parallel.kind=fsdp"
+            )
+        self._world, self._stage = world, config.stage
+        self._given = [list(group["params"]) for group in optimizers["main-adamw"].param_groups]
+        self.network: nn.Module = module.network
+        (self._name,) = optimizers
+        with _deepspeed(world) as deepspeed:
+            self._engine, *_ = deepspeed.initialize(
+                model=module, optimizer=optimizers[self._name], config=_settings(config, clip_norm),
+                dist_init_required=False,
+            )  # fmt: skip
+
+    def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
+        if frozen:
+            raise ValueError(f"parallel.kind=deepspeed cannot freeze {frozen}; use parallel.kind=fsdp, or freeze nothing")
+
+    def loss(self, batch: B, phase: str) -> LossTerms:
+        return self._engine(batch, phase)
+
+    def backward(self, loss: Tensor, *, is_last: bool) -> None:
+        self._engine.set_gradient_accumulation_boundary(is_last)
+        self._engine.backward(loss * self._world.size)               # DeepSpeed takes the mean over workers
+
+    def gradient_norm(self, phase: str) -> float:
+        raise NotImplementedError("DeepSpeed knows the norm of a gradient once its step is taken")
+
+    def update(self, phase: str, *, rate: float) -> float:
+        set_rates([self._base], rate)
+        self._engine.step()
+        return float(self._engine.get_global_grad_norm())
+
+    def drop(self, phase: str) -> None:
+        """Gradients cannot be taken out of DeepSpeed's buckets: the run goes back to a checkpoint in a new process."""
+
+    def weights(self) -> Tensors:
+        held = {name: tensor.detach() for name, tensor in self.network.named_buffers()}
+        return held | {name: _held(parameter) for name, parameter in self.network.named_parameters()}
+
+    def whole(self, held: Mapping[str, Tensor]) -> Tensors:
+        parameters = dict(self.network.named_parameters())
+        return {
+            name: _gathered(tensor, parameters[name], self._world) if name in parameters else tensor
+            for name, tensor in held.items()
+        }
+
+    def checkpointed(self, average: Mapping[str, Tensor]) -> Checkpointed:
+        return {
+            "network": self.whole(self.weights()),
+            "average": self.whole(average),
+            "optimizers": {self._name: {"state": self._states(), "param_groups": self._settings()}},
+        }
+
+    def take_up(self, state: Checkpointed) -> Tensors:
+        from deepspeed.utils import safe_set_full_optimizer_state
+
+        (stored,) = state["optimizers"].values()
+        for name, buffer in self.network.named_buffers():
+            buffer.copy_(state["network"][name])
+        for name, parameter in self.network.named_parameters():
+            self._set(parameter, state["network"][name])
+            for kind in _STATES:
+                safe_set_full_optimizer_state(parameter, stored["state"][name][kind], kind)
+        num_updates = next(iter(stored["state"].values()))["step"]
+        for flat in self._base.state.values():
+            flat["step"] = num_updates.clone()
+        for group, settings in zip(self._base.param_groups, stored["param_groups"], strict=True):
+            group.update({name: value for name, value in settings.items() if name != "params"})
+        return {name: self._held_of(name, tensor) for name, tensor in state["average"].items()}
+
+    @property
+    def _base(self) -> Optimizer:
+        return self._engine.optimizer.optimizer
+
+    @torch.no_grad()
+    def _set(self, parameter: nn.Parameter, value: Tensor) -> None:
+        from deepspeed.utils import safe_set_full_fp32_param
+        from deepspeed.zero import GatheredParameters
+
+        safe_set_full_fp32_param(parameter, value)
+        with GatheredParameters([parameter], modifier_rank=0, enabled=self._stage == 3):
+            parameter.data.copy_(value)
+
+    def _states(self) -> dict[str, dict[str, Tensor]]:
+        from deepspeed.utils import safe_get_full_optimizer_state
+
+        num_updates = next(iter(self._base.state.values()))["step"]
+        return {
+            name: {"step": num_updates.clone(), **{kind: _known(safe_get_full_optimizer_state(parameter, kind)) for kind in _STATES}}
+            for name, parameter in self.network.named_parameters()
+        }
+
+    def _settings(self) -> list[dict[str, object]]:
+        names = {id(parameter): name for name, parameter in self.network.named_parameters()}
+        return [
+            {**{name: value for name, value in group.items() if name != "params"}, "params": [names[id(p)] for p in given]}
+            for group, given in zip(self._base.param_groups, self._given, strict=True)
+        ]
+
+    def _held_of(self, name: str, whole: Tensor) -> Tensor:
+        """The part that this worker holds of a whole tensor, as in `weights`."""
+        parameter = dict(self.network.named_parameters()).get(name)
+        if parameter is None or _is_whole(parameter):
+            return whole.clone()
+        numel = parameter.ds_tensor.numel()
+        padded = torch.zeros(numel * self._world.size, dtype=whole.dtype)
+        padded[: whole.numel()] = whole.flatten()
+        return padded[numel * self._world.rank : numel * (self._world.rank + 1)].clone()
+
+
+def _settings(config: ZeroConfig, clip_norm: float) -> dict[str, object]:
+    host = {"device": "cpu"} if config.offload else {"device": "none"}
+    zero: dict[str, object] = {"stage": config.stage, "offload_optimizer": host}
+    if config.stage == 3:
+        zero |= {"offload_param": host, "stage3_param_persistence_threshold": _PERSISTENT_ELEMENTS}
+    return {
+        "train_micro_batch_size_per_gpu": 1, "gradient_accumulation_steps": 1, "gradient_clipping": clip_norm,
+        "zero_optimization": zero, "zero_allow_untested_optimizer": True, "zero_force_ds_cpu_optimizer": False,
+    }  # fmt: skip
+
+
+def _is_whole(parameter: nn.Parameter) -> bool:
+    return not hasattr(parameter, "ds_tensor")
+
+
+def _held(parameter: nn.Parameter) -> Tensor:
+    return parameter.detach() if _is_whole(parameter) else parameter.ds_tensor.detach()
+
+
+def _gathered(held: Tensor, parameter: nn.Parameter, world: World) -> Tensor:
+    if _is_whole(parameter):
+        return held
+    parts = [torch.empty_like(held) for _ in range(world.size)]
+    torch.distributed.all_gather(parts, held)
+    return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape)
+
+
+def _known(state: Tensor | None) -> Tensor:
+    assert state is not None, "DeepSpeed lets states be read only after its first step"
+    return state
+
+
+@contextmanager
+def _deepspeed(world: World) -> Iterator[ModuleType]:
+    """DeepSpeed on the process group that is there, without compiling its shared-memory transport on CPUs."""
+    transport = importlib.import_module("deepspeed.comm.torch")
+    if world.device.type == "cpu":
+        transport.build_shm_op = lambda: None
+    deepspeed = importlib.import_module("deepspeed")
+    deepspeed.init_distributed(dist_backend="gloo" if world.device.type == "cpu" else "nccl", dist_init_required=False)
+    yield deepspeed
