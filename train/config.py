@@ -66,7 +66,7 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         fewest = self.min_workers or self.num_workers
         if fewest > self.num_workers:
             raise ValueError(f"min_workers={fewest} is more than num_workers={self.num_workers}; give at most as many")
-        for size in {fewest, self.num_workers}:
+        for size in range(fewest, self.num_workers + 1):
             if self.plan.num_slots % size:
                 raise ValueError(f"plan.num_slots={self.plan.num_slots} must be a multiple of the workers, {size}; change one")
         return self

@@ -1,32 +1,36 @@
-"""One Ray Train worker: builds the objective, takes up where the newest checkpoint left off, trains, exports.
+"""One worker of a run: builds the objective and its engine, goes on where the newest checkpoint left off, trains, exports.
 
 Everything that must survive lies in the run's folder, which all workers and the driver see: checkpoints, meters and, at the
 end, the weights. Ray Train's own checkpoint store is not used: its last report can be lost when a worker dies right after it.
+Going back to a checkpoint is starting over in the same process, so it is the same under every engine.
 """
 
 import logging
 import secrets
 import socket
-from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
-import ray.train
 import torch
-import torch.distributed as dist
-from torch import nn
 
 from curation.tables import open_table
 from models.bundle import Lineage, save_bundle
+from train.checkpoint import Checkpoints
 from train.config import FitConfig
-from train.ema import Average
-from train.feed import Feed, RowCache, load_samples
-from train.loop import train_steps
-from train.meters import MeterFile, Reading
+from train.feed import Feed, build_source
+from train.guard import Guard, RolledBack
+from train.loop import Hooks, Stopped, Taken, train_steps
+from train.meters import MeterFile
 from train.objectives import build
 from train.objectives.contract import Objective
-from train.optim import optimizers
-from train.parallel import owned_slots, sum_gradients, summed_meters
+from train.parallel import build as build_engine
+from train.parallel.world import World
+from train.plan import Plan
+from train.recorder import Recorder
+from train.samples import load_samples
+from train.schedule import rate_factor
 from train.state import TrainState
+from train.stopping import is_asked
 
 logger = logging.getLogger(__name__)
 
@@ -63,6 +67,7 @@ class FitFolder:
     """Names inside a run's folder."""
 
     def __init__(self, folder: Path) -> None:
+        self.place = folder
         self.checkpoints = folder / "checkpoints"
         self.meters = folder / "meters.jsonl"
 
@@ -76,74 +81,96 @@ def run_worker(arguments: dict[str, str]) -> None:
 
     Raises:
         UnsharedFolder: this worker does not see the driver's folder.
+        Stopped: the run was asked to stop; a checkpoint of the last step is there.
     """
+    import ray.train
+    import ray.train.torch
+
     require_shared(Path(arguments["folder"]), arguments["token"])
     config = FitConfig.model_validate_json(arguments["config"])
     lineage = Lineage.model_validate_json(arguments["lineage"])
     context = ray.train.get_context()
-    fit(
-        config, lineage, FitFolder(Path(arguments["folder"])), bundle=Path(arguments["bundle"]),
-        rank=context.get_world_rank(), num_workers=context.get_world_size(),
-    )  # fmt: skip
-    ray.train.report({"num_steps_done": config.loop.num_steps})
+    world = World(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
+    fit(config, lineage, FitFolder(Path(arguments["folder"])), bundle=Path(arguments["bundle"]), world=world)
+    ray.train.report({"num_steps_done": config.num_steps})
 
 
-def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, rank: int, num_workers: int) -> None:
-    """Train to the last step from wherever the run's folder says it is, then write the bundle."""
+def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World) -> None:
+    """Train to the last step from wherever the run's folder says it is, then write the bundle.
+
+    Raises:
+        Stopped: the run was asked to stop; a checkpoint of the last step is there.
+        Diverged: steps that do harm came again and again.
+    """
     torch.set_num_threads(config.threads_per_worker)
-    torch.manual_seed(config.plan.seed)  # initial weights
+    guard = Guard(config.guard)
+    while True:
+        try:
+            _attempt(config, lineage, folder, bundle=bundle, world=world, guard=guard)
+        except RolledBack:
+            logger.warning("going back to the newest checkpoint", extra={"left_out": guard.memory.left_out})
+        else:
+            return
+
+
+def _attempt(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World, guard: Guard) -> None:
+    torch.manual_seed(config.plan.seed)  # initial weights of networks that are not drawn by name
     objective = build(config.objective)
-    state = TrainState(
-        objective.network, Average(objective.network, decay=config.loop.ema_decay), optimizers(objective.groups(), config.optim)
+    engine = build_engine(
+        config.parallel, config.memory, objective, optim=config.optim, world=world, seed=config.plan.seed
     )
-    rows = RowCache(open_table(config.data), objective, cache_bytes=config.feed.cache_bytes)
-    feed = Feed(load_samples(config.data, "train"), config.plan, rows, objective, config=config.feed)
-    objective.learn_texts(feed.texts())
-    if not state.restore(folder.checkpoints):
+    state = TrainState(engine, guard, ema_decay=config.loop.ema_decay)
+    samples = load_samples(config.data, "train", unit=objective.unit)
+    plan = Plan(config.plan, samples.sizes, cost=objective.cost)
+    feed = Feed(samples, plan, objective, build_source(config.feed, config.data, objective), config=config.feed)
+    objective.learn_texts(samples.all_texts())
+    checkpoints = Checkpoints(folder.checkpoints, config.checkpoint, world)
+    restored = checkpoints.restore(state)
+    if restored is None:
         objective.prepare(feed.target_pictures())
-        state.average = Average(objective.network, decay=config.loop.ema_decay)
-    logger.info("training", extra={"first_step": state.num_steps_done, "num_steps": config.loop.num_steps, "rank": rank})
-    slots = owned_slots(config.plan.num_slots, rank=rank, num_workers=num_workers)
-    meters = MeterFile(folder.meters, num_steps_done=state.num_steps_done) if rank == 0 else None
-    inputs = feed.steps(state.num_steps_done, config.loop.num_steps, slots=slots)
-    train_steps(
-        state, objective, inputs, loop=config.loop, optim=config.optim,
-        sum_over_workers=sum_gradients, after_step=_recorder(config, state, folder, meters),
+        state.begin_average()
+    logger.info("training", extra={"first_step": state.num_steps_done, "num_steps": config.num_steps, "rank": world.rank})
+    _train(config, folder, state, objective, feed, checkpoints, world=world)
+    _export(config, state, feed, lineage, bundle=bundle, world=world)
+
+
+def _train(
+    config: FitConfig, folder: FitFolder, state: TrainState, objective: Objective, feed: Feed, checkpoints: Checkpoints, *,
+    world: World,
+) -> None:  # fmt: skip
+    meters = MeterFile(folder.meters, num_steps_done=state.num_steps_done) if world.rank == 0 else None
+    recorder = Recorder(
+        state, checkpoints, meters, world=world, log_every_steps=config.log_every_steps, num_steps=config.num_steps
+    )
+    hooks = Hooks(
+        after_step=recorder, rate=lambda step: _rate(config, step), frozen=lambda step: config.plan.stage_at(step).frozen,
+        is_asked_to_stop=lambda: is_asked(folder.place),
     )  # fmt: skip
-    if meters is not None:
-        _export(objective, state, feed, lineage, bundle=bundle)
-        meters.close()
-    _wait_for_all()
+    inputs = feed.steps(state.num_steps_done, config.num_steps, rank=world.rank, num_workers=world.size)
+    try:
+        with closing(inputs):
+            train_steps(state, objective, inputs, loop=config.loop, world=world, hooks=hooks)
+    except Stopped:
+        checkpoints.save(state)
+        raise
+    finally:
+        checkpoints.close()
+        if meters is not None:
+            meters.close()
 
 
-def _recorder(
-    config: FitConfig, state: TrainState, folder: FitFolder, meters: MeterFile | None
-) -> Callable[[dict[str, float]], None]:
-    def record(values: dict[str, float]) -> None:
-        done = state.num_steps_done
-        is_last = done == config.loop.num_steps
-        if done % config.log_every_steps == 0 or is_last or done == 1:
-            shared = summed_meters({name: values[name] for name in values if name not in _LOCAL_METERS})
-            if meters is not None:
-                meters.write(Reading(done, {**shared, **{name: values[name] for name in _LOCAL_METERS}}))
-        if meters is not None and (done % config.checkpoint.every_steps == 0 or is_last):
-            state.save(folder.checkpoints, keep=config.checkpoint.keep)
-
-    return record
+def _rate(config: FitConfig, step: int) -> float:
+    return config.plan.stage_at(step).rate * rate_factor(config.optim.schedule, step, num_steps=config.num_steps)
 
 
-_LOCAL_METERS = ("gradient_norm", "rate_factor", "step_s", "data_wait_s", "samples_per_s")
-"""Meters that are not sums over workers: rank 0's stand for all."""
-
-
-def _export(objective: Objective, state: TrainState, feed: Feed, lineage: Lineage, *, bundle: Path) -> None:
-    network: nn.Module = objective.network.eval()
-    state.average.load_into(network)
-    objective.finish(feed.target_pictures())
-    contents, weights = objective.export()
-    save_bundle(bundle, contents, weights, lineage=lineage, metrics={})
-
-
-def _wait_for_all() -> None:
-    if dist.is_initialized():
-        dist.barrier()
+def _export(config: FitConfig, state: TrainState, feed: Feed, lineage: Lineage, *, bundle: Path, world: World) -> None:
+    """Write the averaged weights as a bundle; the first worker does, with what all gather."""
+    averaged = {name: tensor.cpu() for name, tensor in state.averaged().items()}
+    if world.rank == 0:
+        objective = build(config.objective)                          # one that no engine holds parts of
+        objective.network.load_state_dict(averaged, assign=True)
+        objective.network.eval()
+        objective.finish(feed.target_pictures())
+        contents, weights = objective.export()
+        save_bundle(bundle, contents, weights, lineage=lineage, metrics={})
+    world.wait()

@@ -1,6 +1,6 @@
 """The workers of a run: who owns which slots, and sums over all."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import torch
@@ -30,6 +30,16 @@ class World(NamedTuple):
         held[self.rank] = value
         dist.all_reduce(held)
         return held.tolist()
+
+    def merged(self, held: Mapping[str, tuple[float, float]]) -> dict[str, tuple[float, float]]:
+        """Sums and counts by name, over all workers; a name may be known to some of them only."""
+        parts: list[Mapping[str, tuple[float, float]]] = [held]
+        if self.size > 1:
+            parts = [{}] * self.size
+            dist.all_gather_object(parts, held)
+        names = dict.fromkeys(name for part in parts for name in part)
+        zero = (0.0, 0.0)
+        return {name: (sum(p.get(name, zero)[0] for p in parts), sum(p.get(name, zero)[1] for p in parts)) for name in names}
 
     def wait(self) -> None:
         """Go on when all workers are here."""

@@ -63,6 +63,7 @@ class ZeroEngine(Generic[B]):
                 model=module, optimizer=optimizers[self._name], config=_settings(config, clip_norm),
                 dist_init_required=False,
             )  # fmt: skip
+        self._make_states_known()
 
     def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
         if frozen:
@@ -105,15 +106,13 @@ class ZeroEngine(Generic[B]):
         }
 
     def take_up(self, state: Checkpointed) -> Tensors:
-        from deepspeed.utils import safe_set_full_optimizer_state
-
         (stored,) = state["optimizers"].values()
         for name, buffer in self.network.named_buffers():
             buffer.copy_(state["network"][name])
         for name, parameter in self.network.named_parameters():
-            self._set(parameter, state["network"][name])
+            self._set(parameter, state["network"][name], None)
             for kind in _STATES:
-                safe_set_full_optimizer_state(parameter, stored["state"][name][kind], kind)
+                self._set(parameter, stored["state"][name][kind], kind)
         num_updates = next(iter(stored["state"].values()))["step"]
         for flat in self._base.state.values():
             flat["step"] = num_updates.clone()
@@ -125,21 +124,43 @@ class ZeroEngine(Generic[B]):
     def _base(self) -> Optimizer:
         return self._engine.optimizer.optimizer
 
-    @torch.no_grad()
-    def _set(self, parameter: nn.Parameter, value: Tensor) -> None:
-        from deepspeed.utils import safe_set_full_fp32_param
-        from deepspeed.zero import GatheredParameters
+    def _make_states_known(self) -> None:
+        """Let AdamW's moments be read and set before the first step; DeepSpeed 0.19 links those of the first group only."""
+        for group in self._base.param_groups:
+            for flat in group["params"]:
+                if not self._base.state[flat]:
+                    self._base.state[flat] = {"step": torch.tensor(0.0), **{kind: torch.zeros_like(flat) for kind in _STATES}}
+        if self._stage < 3:
+            self._engine.optimizer._lazy_init_hp_params_optimizer_state()
 
-        safe_set_full_fp32_param(parameter, value)
-        with GatheredParameters([parameter], modifier_rank=0, enabled=self._stage == 3):
-            parameter.data.copy_(value)
+    @torch.no_grad()
+    def _set(self, parameter: nn.Parameter, value: Tensor, moment: str | None) -> None:
+        """Replace a weight, or one of its moments. DeepSpeed 0.19 sets whole tensors wrongly where stage 3 pads the last part."""
+        from deepspeed import utils as fragments
+        from deepspeed.runtime.zero import GatheredParameters
+
+        part = self._part(value, parameter) if self._stage == 3 else value
+        if moment is None:
+            (fragments.safe_set_local_fp32_param if self._stage == 3 else fragments.safe_set_full_fp32_param)(parameter, part)
+        elif self._stage == 3:
+            fragments.safe_set_local_optimizer_state(parameter, part, moment)
+        else:
+            fragments.safe_set_full_optimizer_state(parameter, part, moment)
+        if moment is None:
+            with GatheredParameters([parameter], modifier_rank=0, enabled=self._stage == 3):
+                parameter.data.copy_(value)
+
+    def _part(self, whole: Tensor, parameter: nn.Parameter) -> Tensor:
+        """This worker's part of a whole tensor that stage 3 partitions: flat, the last part padded with zeros."""
+        missing = parameter.ds_tensor.numel() * self._world.size - whole.numel()
+        return nn.functional.pad(whole.flatten(), (0, missing)).chunk(self._world.size)[self._world.rank].clone()
 
     def _states(self) -> dict[str, dict[str, Tensor]]:
         from deepspeed.utils import safe_get_full_optimizer_state
 
         num_updates = next(iter(self._base.state.values()))["step"]
         return {
-            name: {"step": num_updates.clone(), **{kind: _known(safe_get_full_optimizer_state(parameter, kind)) for kind in _STATES}}
+            name: {"step": num_updates.clone(), **{kind: safe_get_full_optimizer_state(parameter, kind) for kind in _STATES}}
             for name, parameter in self.network.named_parameters()
         }
 
@@ -155,10 +176,7 @@ class ZeroEngine(Generic[B]):
         parameter = dict(self.network.named_parameters()).get(name)
         if parameter is None or _is_whole(parameter):
             return whole.clone()
-        numel = parameter.ds_tensor.numel()
-        padded = torch.zeros(numel * self._world.size, dtype=whole.dtype)
-        padded[: whole.numel()] = whole.flatten()
-        return padded[numel * self._world.rank : numel * (self._world.rank + 1)].clone()
+        return self._part(whole, parameter)
 
 
 def _settings(config: ZeroConfig, clip_norm: float) -> dict[str, object]:
@@ -186,11 +204,6 @@ def _gathered(held: Tensor, parameter: nn.Parameter, world: World) -> Tensor:
     parts = [torch.empty_like(held) for _ in range(world.size)]
     torch.distributed.all_gather(parts, held)
     return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape)
-
-
-def _known(state: Tensor | None) -> Tensor:
-    assert state is not None, "DeepSpeed lets states be read only after its first step"
-    return state
 
 
 @contextmanager

@@ -1,0 +1,35 @@
+"""Requests to stop: a signal to this process, a file that the driver leaves in the run's folder.
+
+A worker that is asked finishes its step; all workers then write a checkpoint together and end. Signals arrive in the main thread
+of a process, training runs in another: `listen` is called in the former, by whoever starts the worker.
+"""
+
+import signal
+import threading
+from pathlib import Path
+
+_asked = threading.Event()
+
+_STOP_FILE = "stop"
+
+
+def listen() -> None:
+    """Take SIGTERM as a request; call it in the main thread."""
+    _asked.clear()
+    signal.signal(signal.SIGTERM, lambda *_: _asked.set())
+
+
+def ask(folder: Path) -> None:
+    """Ask all workers of the run in this folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / _STOP_FILE).touch()
+
+
+def take_back(folder: Path) -> None:
+    """Let a run in this folder begin."""
+    (folder / _STOP_FILE).unlink(missing_ok=True)
+
+
+def is_asked(folder: Path) -> bool:
+    """Whether this process got the signal, or the run's folder holds the request."""
+    return _asked.is_set() or (folder / _STOP_FILE).exists()
