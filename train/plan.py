@@ -1,9 +1,9 @@
 """Which samples form which optimizer step: a pure function of (samples, seed, step), known before any picture is read.
 
-Every task of every stage has its own endless walk over its samples (`train.walk`). A step takes its share of every task's walk from
-the position that follows from the step number alone, and spreads the picks over logical slots by their operations, cut into packs
-by their tokens (`train.balance`). Slots are configuration, never the number of workers, so the same global batch follows on any
-number of them, and resuming is going on at a step number.
+Every task of every stage has its own endless walk over its samples (`train.walk`). A step takes its share of every task's walk
+from the position that follows from the step number alone, and spreads the picks over logical slots by their operations, cut
+into packs by their tokens (`train.balance`). Slots are configuration, never the number of workers, so the same global batch
+follows on any number of them, and resuming is going on at a step number.
 
 n samples
 """
@@ -64,7 +64,7 @@ class PlanConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     max_tokens: Positive = 16_384
     """Tokens of a pack, clean and noisy; a pack is one forward and backward pass."""
     context_slots: Positive = 1
-    """Neighbouring slots that share a sample above `max_tokens`; divides `num_slots`. With 1 such a sample is a pack by itself."""
+    """Neighbouring slots that share a sample above `max_tokens`; divides `num_slots`. With 1 it is a pack by itself."""
     clump_samples: Positive = 256
     """Samples, neighbours in the table, that are moved together by the shuffle."""
     window_clumps: Positive = 64

@@ -5,11 +5,11 @@ fetches lies in a few stretches of the table, and clumps meet others in every ep
 counter-based generator of its own (Philox, Salmon et al. 2011), so any of them is made by itself.
 
 A sample of weight w appears floor(w) times in an epoch, and once more with probability w - floor(w), by systematic sampling
-(Madow 1949): the weights lie end to end along a line in the epoch's order of clumps, beginning at an offset in [0, 1), and a sample
-appears once for every whole number in its stretch. With weights that add up to T, epoch e begins at position floor(e T + u) for
-one u in [0, 1); its offset is drawn among those that meet as many whole numbers as come before the next epoch's beginning, which
-leaves it uniform over epochs. So where any epoch begins, and which epoch a position is in, is arithmetic, whatever the weights.
-The arithmetic is in whole units of 2^-24, the same on any machine.
+(Madow 1949): the weights lie end to end along a line in the epoch's order of clumps, beginning at an offset in [0, 1), and a
+sample appears once for every whole number in its stretch. With weights that add up to T, epoch e begins at position
+floor(e T + u) for one u in [0, 1), and its offset is drawn among those that meet as many whole numbers as there are positions
+up to the next epoch, which leaves it uniform over epochs. So where an epoch begins, and which epoch a position is in, is
+arithmetic whatever the weights. Weights are counted in whole units of 2^-24, so that sums are exact on any machine.
 
 n samples of the task · m clumps · k picks
 """
@@ -60,7 +60,9 @@ class Walk:
     def __init__(
         self, members: Int[np.ndarray, " n"], weights: Float[np.ndarray, " all"], *, key: tuple[int | str, ...], shuffle: Shuffle
     ) -> None:
-        """Args:
+        """No order is made yet.
+
+        Args:
             members: the samples of the walk, in table order; at least one.
             weights: expected appearances per epoch of all samples, above 0 for members; indexed by `members`.
             key: keys every draw; differs between walks.
