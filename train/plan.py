@@ -173,7 +173,7 @@ class Plan:
         self._limits = Limits(config.num_slots, config.max_tokens, config.context_slots)
         for stage in config.stages:
             _require_samples(stage, sizes)
-        self._walk = lru_cache(maxsize=2 * len(TASKS))(self._begin)   # of two stages: steps are prepared ahead
+        self._walk = lru_cache(maxsize=2 * len(TASKS))(self._begin)  # of two stages: steps are prepared ahead
 
     @property
     def share_over_cap(self) -> float:

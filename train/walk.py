@@ -76,7 +76,7 @@ class Walk:
         self._window = lru_cache(maxsize=_WINDOWS_HELD)(self._shuffled)
 
     def take(self, first: int, count: int) -> Stretch:
-        """The picks at positions `first` to `first + count` (excluded)."""
+        """The picks at positions `first` to `first + count` (excluded), at least one."""
         samples, epochs, position = [], [], first
         while position < first + count:
             epoch = self.epoch_at(position)
