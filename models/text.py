@@ -9,8 +9,9 @@ b texts · t tokens of one text · k text width
 import importlib.metadata
 from pathlib import Path
 
+import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from transformers import BertModel, PreTrainedTokenizerFast
 from transformers.utils.logging import disable_progress_bar
@@ -52,6 +53,15 @@ class TextEncoder(nn.Module):
         """Mean of the token states, normalised to length 1: the sentence embedding MiniLM was trained for."""
         means = torch.stack([states.mean(0) for states in self.encode(texts)])
         return nn.functional.normalize(means, dim=1)
+
+
+def most_tokens(num_bytes: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
+    """Tokens of texts of so many UTF-8 bytes, estimated from above without reading them.
+
+    Prose of any script takes at most one token for three bytes, beside the two special ones and two to spare for short texts:
+    Chinese one a character of three bytes, English one for more than four. Runs of punctuation may take more.
+    """
+    return np.minimum(MAX_TOKENS, 4 - (-num_bytes // 3))
 
 
 def _weights_folder() -> Path:

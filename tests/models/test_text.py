@@ -1,9 +1,10 @@
 """The packaged text encoder."""
 
+import numpy as np
 import pytest
 import torch
 
-from models.text import MAX_TOKENS, TEXT_WIDTH, TextEncoder
+from models.text import MAX_TOKENS, TEXT_WIDTH, TextEncoder, most_tokens
 
 
 @pytest.fixture(scope="module")
@@ -25,3 +26,12 @@ def test_like_meanings_are_near_each_other(encoder: TextEncoder) -> None:
 
 def test_long_texts_are_cut(encoder: TextEncoder) -> None:
     assert len(encoder.encode(["word " * 500])[0]) == MAX_TOKENS
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "flat falafel", "A bento box in flat style.", "Put both on a table, with a paper lantern above: 3 of them!", "把这两个放在一张红色的桌子上",
+     "word " * 500],
+)  # fmt: skip
+def test_no_text_takes_more_tokens_than_its_bytes_allow(encoder: TextEncoder, text: str) -> None:
+    assert len(encoder.encode([text])[0]) <= most_tokens(np.array([len(text.encode())]))[0]

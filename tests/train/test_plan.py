@@ -4,65 +4,200 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from train.plan import Plan, PlanConfig, draw_key
+from curation.tables import TASKS, Task
+from models.cost import PER_SAMPLE, TRAINING_PASSES, Cost
+from train.plan import EmptyTask, Pick, Plan, PlanConfig, Sizes, StageConfig, StepPlan, draw_key
 
-TASKS = ["t2i"] * 7 + ["edit"] * 5
+TASK_OF = ["t2i"] * 7 + ["edit"] * 5
+NOISY = [4, 16, 4, 16, 4, 16, 4, 4, 16, 4, 16, 4]
+COST = Cost(per_clean_token=1.0, per_noisy_token=2.0, per_pair=0.01)
+HALVES: dict[Task, float] = {"t2i": 0.5, "edit": 0.5}
 
 
-def plan(*, seed: int = 0, num_slots: int = 2, weights: list[float] | None = None) -> Plan:
-    config = PlanConfig(seed=seed, batch_samples=6, num_slots=num_slots, task_shares={"t2i": 0.5, "edit": 0.5})
-    costs = np.array([1] * 7 + [2] * 5)
-    return Plan(config, tasks=TASKS, weights=np.array(weights or [1.0] * 12), costs=costs)
+def sizes(*, weights: list[float] | None = None) -> Sizes:
+    return Sizes(
+        tasks=np.array([TASKS.index(task) for task in TASK_OF], dtype=np.int8), task_names=TASKS,
+        weights=np.array(weights or [1.0] * 12, dtype=np.float32),
+        clean_tokens=np.array([3] * 7 + [7] * 5, dtype=np.int32), noisy_tokens=np.array(NOISY, dtype=np.int32),
+    )  # fmt: skip
 
 
-def flat(planned: Plan, step: int) -> list[int]:
-    return sorted(pick.sample for slot in planned.step(step) for pick in slot)
+def config(*stages: StageConfig, num_slots: int = 2, seed: int = 0, max_tokens: int = 40, context_slots: int = 1) -> PlanConfig:
+    return PlanConfig(
+        seed=seed, batch_samples=6, num_slots=num_slots, max_tokens=max_tokens, context_slots=context_slots,
+        clump_samples=2, window_clumps=2, stages=stages or (StageConfig(name="all", num_steps=1000, task_shares=HALVES),),
+    )  # fmt: skip
+
+
+def plan(*stages: StageConfig, weights: list[float] | None = None, **settings: int) -> Plan:
+    return Plan(config(*stages, **settings), sizes(weights=weights), cost=COST)
+
+
+def picks(step: StepPlan) -> list[Pick]:
+    return [pick for packs in step.slots for pack in packs for pick in pack] + [shared.pick for shared in step.shared]
+
+
+def many(num: int, seed: int) -> Sizes:
+    """Sizes of samples as various as pictures of several resolutions with references."""
+    draws = np.random.default_rng(seed)
+    return Sizes(
+        tasks=draws.integers(0, 2, num, dtype=np.int8), task_names=TASKS, weights=np.ones(num, dtype=np.float32),
+        clean_tokens=draws.integers(5, 3000, num, dtype=np.int32), noisy_tokens=draws.choice([256, 1024, 4096], num),
+    )  # fmt: skip
 
 
 def test_a_step_is_the_same_whenever_and_by_whomever_it_is_asked_for() -> None:
     first = plan()
     later = [first.step(step) for step in (5, 3, 5)]
     assert later[0] == later[2] == plan().step(5)
-    assert plan(seed=1).step(5) != later[0]
+    assert picks(plan(seed=1).step(5)) != picks(later[0])
 
 
 def test_every_sample_comes_once_per_epoch() -> None:
     planned = plan()
-    edits = [pick for step in range(5) for slot in planned.step(step) for pick in slot if TASKS[pick.sample] == "edit"]
+    edits = [pick for step in range(5) for pick in picks(planned.step(step)) if TASK_OF[pick.sample] == "edit"]
     for epoch in range(3):
         assert Counter(pick.sample for pick in edits if pick.epoch == epoch) == Counter(range(7, 12))
 
 
+@given(seed=st.integers(0, 99), step=st.integers(0, 10**6 - 1), world=st.sampled_from([1, 2, 3, 4]))
+@settings(max_examples=40, deadline=None)
+def test_any_number_of_workers_trains_on_the_same_global_batch(seed: int, step: int, world: int) -> None:
+    stage = StageConfig(name="all", num_steps=10**6, task_shares=HALVES)
+    of_all = Plan(config(stage, seed=seed, num_slots=12), sizes(), cost=COST).step(step)
+    of_workers = [Plan(config(stage, seed=seed, num_slots=12), sizes(), cost=COST).step(step) for _ in range(world)]
+    trained = Counter(
+        pick for rank, own in enumerate(of_workers) for packs in own.slots[rank::world] for pack in packs for pick in pack
+    )
+    assert trained == Counter(picks(of_all))
+    assert sum(trained.values()) == 6
+
+
 def test_slots_divide_the_same_batch_whatever_their_number() -> None:
     for step in range(4):
-        assert flat(plan(num_slots=1), step) == flat(plan(num_slots=3), step)
+        assert Counter(picks(plan(num_slots=1).step(step))) == Counter(picks(plan(num_slots=3).step(step)))
 
 
-def test_slots_carry_nearly_equal_loads() -> None:
-    loads = [sum(1 if TASKS[pick.sample] == "t2i" else 2 for pick in slot) for slot in plan(num_slots=3).step(0)]
-    assert max(loads) - min(loads) <= 1
+@given(seed=st.integers(0, 10**6), num_slots=st.sampled_from([4, 8]), context_slots=st.sampled_from([1, 4]))
+@settings(max_examples=20, deadline=None)
+def test_slots_carry_nearly_equal_operations(seed: int, num_slots: int, context_slots: int) -> None:
+    stage = StageConfig(name="all", num_steps=3, task_shares=HALVES)
+    planning = PlanConfig(
+        seed=seed, batch_samples=40 * num_slots, num_slots=num_slots, max_tokens=6000, context_slots=context_slots, stages=(stage,)
+    )
+    planned = Plan(planning, (given_sizes := many(2000, seed)), cost=COST)
+    step = planned.step(2)
+    flops = TRAINING_PASSES * COST.of(given_sizes.clean_tokens, given_sizes.noisy_tokens)
+    loads = np.array([sum(flops[pick.sample] for pack in packs for pick in pack) for packs in step.slots])
+    for pick, slots in step.shared:
+        loads[list(slots)] += flops[pick.sample] / len(slots)
+    assert loads.sum() == pytest.approx(step.flops)
+    assert loads.mean() / loads.max() > 0.98
 
 
-def test_weights_are_appearances_per_epoch() -> None:
-    weights = [0.0, 2.0, 0.5, *[1.0] * 9]
-    planned = plan(weights=weights)
-    seen = Counter(pick.sample for step in range(700) for slot in planned.step(step) for pick in slot)
-    per_epoch = seen[3]
+def test_a_step_says_its_tokens_and_operations() -> None:
+    given_sizes, step = sizes(), plan().step(0)
+    samples = [pick.sample for pick in picks(step)]
+    clean, noisy = given_sizes.clean_tokens[samples], given_sizes.noisy_tokens[samples]
+    assert step.noisy_tokens == noisy.sum()
+    assert step.tokens == clean.sum() + noisy.sum()
+    assert step.flops == pytest.approx(3 * sum(c + 2 * n + 0.01 * (c * c + n * (c + n)) for c, n in zip(clean, noisy, strict=True)))
+
+
+def test_packs_keep_to_the_cap_and_longer_samples_are_shared() -> None:
+    planned = plan(max_tokens=20, context_slots=2, num_slots=4)
+    for step in map(planned.step, range(10)):
+        tokens = [[7 + NOISY[p.sample] if p.sample > 6 else 3 + NOISY[p.sample] for p in pack] for packs in step.slots for pack in packs]
+        assert all(sum(pack) <= 20 for pack in tokens)
+        assert {shared.pick.sample for shared in step.shared} <= {8, 10}
+    assert planned.share_over_cap == pytest.approx(2 / 12)
+
+
+def test_a_sample_above_the_cap_is_a_pack_by_itself_where_slots_share_nothing() -> None:
+    step = plan(max_tokens=20).step(0)
+    assert not step.shared
+    for packs in step.slots:
+        for pack in packs:
+            assert len(pack) == 1 or not {8, 10} & {pick.sample for pick in pack}
+
+
+def test_stages_follow_each_other_each_with_walks_of_its_own() -> None:
+    first = StageConfig(name="first", num_steps=2, task_shares={"t2i": 1.0})
+    second = StageConfig(name="second", num_steps=3, task_shares={"edit": 1.0}, rate=0.1, frozen=("embed",))
+    planned = plan(first, second)
+    assert planned.config.num_steps == 5
+    assert [planned.config.stage_at(step).name for step in range(5)] == ["first"] * 2 + ["second"] * 3
+    tasks = [{TASK_OF[pick.sample] for pick in picks(planned.step(step))} for step in range(5)]
+    assert tasks == [{"t2i"}] * 2 + [{"edit"}] * 3
+    assert {pick.epoch for pick in picks(planned.step(2))} == {0, 1}     # six edits of five, from the beginning
+
+
+@pytest.mark.parametrize("step", [-1, 5])
+def test_a_step_outside_the_plan_is_refused(step: int) -> None:
+    with pytest.raises(ValueError, match=f"step {step} is not of this plan, whose stages have 5 steps"):
+        plan(StageConfig(name="only", num_steps=5, task_shares=HALVES)).step(step)
+
+
+def test_a_stage_draws_from_its_tier_alone() -> None:
+    large = StageConfig(name="large", num_steps=4, task_shares=HALVES, target_tokens=(5, 16))
+    planned = plan(large)
+    seen = {pick.sample for step in range(4) for pick in picks(planned.step(step))}
+    assert seen == {1, 3, 5, 8, 10}
+
+
+def test_a_sample_without_weight_is_never_drawn() -> None:
+    planned = plan(weights=[0.0, 2.0, *[1.0] * 10])
+    seen = Counter(pick.sample for step in range(140) for pick in picks(planned.step(step)) if pick.epoch < 60 and pick.sample < 7)
     assert seen[0] == 0
-    assert seen[1] == pytest.approx(2 * per_epoch, rel=0.02)
-    assert seen[2] == pytest.approx(0.5 * per_epoch, rel=0.2)
+    assert seen[1] == 2 * seen[3] == 120
 
 
 def test_a_task_without_samples_is_refused_by_name() -> None:
-    config = PlanConfig(seed=0, batch_samples=4, num_slots=1, task_shares={"t2i": 0.5, "compose": 0.5})
-    with pytest.raises(ValueError, match="samples of \\['compose'\\]"):
-        Plan(config, tasks=TASKS, weights=np.ones(12), costs=np.ones(12, dtype=int))
+    stage = StageConfig(name="late", num_steps=1, task_shares={"t2i": 0.5, "compose": 0.5})
+    with pytest.raises(EmptyTask, match="stage 'late' of the plan wants samples of \\['compose'\\], the selection has none"):
+        plan(stage)
+
+
+def test_a_tier_without_samples_is_refused_with_its_limits() -> None:
+    stage = StageConfig(name="late", num_steps=1, task_shares=HALVES, target_tokens=(20, 90))
+    with pytest.raises(EmptyTask, match="of 20 to 90 noisy tokens"):
+        plan(stage)
 
 
 def test_shares_must_add_up() -> None:
     with pytest.raises(ValueError, match="add up to 1"):
-        PlanConfig(seed=0, batch_samples=4, num_slots=1, task_shares={"t2i": 0.5})
+        StageConfig(name="all", num_steps=1, task_shares={"t2i": 0.5})
+
+
+def test_a_share_too_small_for_the_batch_is_refused() -> None:
+    with pytest.raises(ValueError, match="gives \\['edit'\\] a share of less than one of 6 samples"):
+        config(StageConfig(name="all", num_steps=1, task_shares={"t2i": 0.95, "edit": 0.05}))
+
+
+def test_a_tier_the_wrong_way_round_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be \\(fewest, most\\)"):
+        StageConfig(name="all", num_steps=1, task_shares=HALVES, target_tokens=(9, 3))
+
+
+def test_stages_of_one_name_are_refused() -> None:
+    stage = StageConfig(name="all", num_steps=1, task_shares=HALVES)
+    with pytest.raises(ValueError, match="names of their own"):
+        config(stage, stage)
+
+
+def test_groups_must_divide_the_slots() -> None:
+    with pytest.raises(ValueError, match="num_slots=3 must be a multiple of context_slots=2"):
+        config(num_slots=3, context_slots=2)
+
+
+def test_objectives_that_count_pictures_are_balanced_by_number() -> None:
+    pictures = sizes()._replace(clean_tokens=np.zeros(12, dtype=np.int32), noisy_tokens=np.ones(12, dtype=np.int32))
+    step = Plan(config(num_slots=3), pictures, cost=PER_SAMPLE).step(0)
+    assert [sum(len(pack) for pack in packs) for packs in step.slots] == [2, 2, 2]
+    assert step.noisy_tokens == step.tokens == 6
 
 
 def test_draw_keys_differ_by_each_of_their_parts() -> None:

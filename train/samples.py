@@ -1,0 +1,219 @@
+"""The selected samples, column by column: what the plan knows of them and what a batch is made of, but no pixels and no latents.
+
+Samples stand in the order of their targets' rows in the pinned table, so that neighbours in a clump of the plan are neighbours on
+disk. Ids are joined to rows a few million rows of the table at a time; in memory stay the columns of the selection as Arrow holds
+them and some 40 bytes a sample, beside 8 bytes a reference.
+
+n samples · p pictures · r references
+"""
+
+# pyarrow.compute makes its functions at import, where the checker cannot see them.
+# pyright: reportAttributeAccessIssue=false
+
+from typing import Literal, NamedTuple
+
+import lance
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from jaxtyping import Bool, Int
+
+from curation.tables import SELECTION_SCHEMA, TASKS, Split, TableRef, Task, open_table
+from models.text import most_tokens
+from train.plan import Sizes
+
+_ROWS_AT_ONCE = 1 << 22
+
+_KEPT = ["sample_id", "texts", "text_weights", "score_text"]
+
+Unit = Literal["noisy tokens", "pictures"]
+
+
+class UnusableTable(ValueError):
+    """The table or selection cannot be trained on as it is."""
+
+
+class _Pictures(NamedTuple):
+    """Selected pictures in the pinned table, every id once."""
+
+    ids: pa.Array
+    rows: Int[np.ndarray, " p"]
+    cells: Int[np.ndarray, " p"]
+    """Cells of the latent."""
+
+
+class _References(NamedTuple):
+    """Lists of rows, end to end."""
+
+    rows: Int[np.ndarray, " r"]
+    ends: Int[np.ndarray, " n"]
+
+    def of(self, number: int) -> tuple[int, ...]:
+        first = int(self.ends[number - 1]) if number else 0
+        return tuple(self.rows[first : int(self.ends[number])].tolist())
+
+
+class Samples:
+    """The selected samples of one split, in the order of their targets' rows."""
+
+    def __init__(
+        self, chosen: pa.Table, order: Int[np.ndarray, " n"], *,
+        targets: Int[np.ndarray, " n"], references: _References, sizes: Sizes,
+    ) -> None:  # fmt: skip
+        """Nothing is copied.
+
+        Args:
+            chosen: rows of the selection.
+            order: place of every sample in `chosen`, and in `targets` and `references`.
+            sizes: in the order of the samples.
+        """
+        self.sizes = sizes
+        self._chosen, self._order, self._targets, self._references = chosen, order, targets, references
+
+    def __len__(self) -> int:
+        return len(self._order)
+
+    def id(self, number: int) -> str:
+        """The sample's id."""
+        return self._chosen["sample_id"][self._place(number)].as_py()
+
+    def task(self, number: int) -> Task:
+        """What the sample teaches."""
+        return TASKS[int(self.sizes.tasks[number])]
+
+    def rows(self, number: int) -> tuple[int, ...]:
+        """Rows in ``images``: the target's, then the references'."""
+        place = self._place(number)
+        return (int(self._targets[place]), *self._references.of(place))
+
+    def texts(self, number: int) -> tuple[str, ...]:
+        """What a model may be told."""
+        return tuple(self._chosen["texts"][self._place(number)].as_py())
+
+    def text_weights(self, number: int) -> tuple[float, ...]:
+        """Probability of each text."""
+        return tuple(self._chosen["text_weights"][self._place(number)].as_py())
+
+    def score_text(self, number: int) -> str:
+        """What the target shows."""
+        return self._chosen["score_text"][self._place(number)].as_py()
+
+    def all_texts(self) -> list[str]:
+        """Every distinct text a model may be told or a result described by, sorted."""
+        told = [chunk.flatten() for chunk in self._chosen["texts"].chunks]
+        return sorted(pa.chunked_array([*told, *self._chosen["score_text"].chunks]).unique().to_pylist())
+
+    def target_rows(self) -> Int[np.ndarray, " p"]:
+        """Every distinct row of a target, sorted."""
+        return np.unique(self._targets)
+
+    def _place(self, number: int) -> int:
+        return int(self._order[number])
+
+
+def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
+    """The samples of a selection, with their pictures' rows and sizes in the pinned table.
+
+    Clean tokens are the most that a sample's longest text may take and the latent cells of its references, noisy ones the latent
+    cells of its target; where pictures are counted, every sample is one noisy unit and no clean one.
+
+    Raises:
+        UnusableTable: there is no selection, or it names pictures that the table version does not hold, or holds no latent of.
+    """
+    chosen = _chosen(ref, split)
+    pictures = _pictures(open_table(ref), _distinct_ids(chosen), unit)
+    targets = _numbers(chosen["target_id"], pictures)
+    members = _numbers(_flat(chosen["reference_ids"]), pictures)
+    ends = np.cumsum(pc.list_value_length(chosen["reference_ids"]).to_numpy(), dtype=np.int64)
+    order = np.argsort(pictures.rows[targets], kind="stable")
+    noisy, clean = pictures.cells[targets], np.zeros(len(targets), dtype=np.int64)
+    if unit == "noisy tokens":
+        clean = most_tokens(_longest_bytes(chosen["texts"])) + _sums(pictures.cells[members], ends)
+    sizes = Sizes(
+        tasks=_tasks(chosen["task"], ref)[order], task_names=TASKS, weights=chosen["weight"].to_numpy()[order],
+        clean_tokens=clean[order].astype(np.int32), noisy_tokens=noisy[order].astype(np.int32),
+    )  # fmt: skip
+    return Samples(
+        chosen.select(_KEPT), order, targets=pictures.rows[targets],
+        references=_References(pictures.rows[members], ends), sizes=sizes,
+    )  # fmt: skip
+
+
+def _chosen(ref: TableRef, split: Split) -> pa.Table:
+    if ref.selection is None:
+        raise UnusableTable(f"table {ref.uri} was given without a selection; run `seedbed select` and name its output")
+    selection = lance.dataset(ref.selection)
+    if lacking := set(SELECTION_SCHEMA.names) - set(selection.schema.names):
+        raise UnusableTable(f"selection {ref.selection} is of an older release and lacks {min(lacking)!r}; select again")
+    chosen = selection.to_table(filter=f"split = '{split}'")
+    if not chosen.num_rows:
+        raise UnusableTable(f"selection {ref.selection} has no rows of split {split!r}; widen it and select again")
+    return chosen
+
+
+def _distinct_ids(chosen: pa.Table) -> pa.Array:
+    return pa.chunked_array([*chosen["target_id"].chunks, *_flat(chosen["reference_ids"]).chunks]).unique()
+
+
+def _pictures(dataset: lance.LanceDataset, ids: pa.Array, unit: Unit) -> _Pictures:
+    place = f"table {dataset.uri} version {dataset.version}"
+    rows, cells = np.full(len(ids), -1), np.full(len(ids), 1 if unit == "pictures" else 0)
+    reads_shapes = unit == "noisy tokens" and "latent_shape" in dataset.schema.names
+    columns = ["id", "latent_shape"] if reads_shapes else ["id"]
+    for start in range(0, dataset.count_rows(), _ROWS_AT_ONCE):
+        part = dataset.to_table(columns=columns, offset=start, limit=_ROWS_AT_ONCE)
+        numbers = pc.index_in(part["id"], value_set=ids).fill_null(-1).to_numpy()
+        found = np.flatnonzero(numbers >= 0)
+        rows[numbers[found]] = start + found
+        if reads_shapes:
+            cells[numbers[found]] = _cells(part["latent_shape"])[found]
+    if (absent := rows < 0).any():
+        raise UnusableTable(f"{place} lacks {_counted(ids, absent)}; select again")
+    if (bare := cells == 0).any():
+        raise UnusableTable(
+            f"{place} has no latent_shape of {_counted(ids, bare)}; run `seedbed encode` and train on the version it writes"
+        )
+    return _Pictures(ids, rows, cells)
+
+
+def _counted(ids: pa.Array, where: Bool[np.ndarray, " p"]) -> str:
+    named = ids.filter(pa.array(where))
+    return f"{len(named)} selected pictures, {pc.min(named).as_py()!r} first"
+
+
+def _cells(shapes: pa.ChunkedArray) -> Int[np.ndarray, " p"]:
+    """Cells of every latent (c, y, x), 0 where there is none."""
+    return pc.multiply(pc.list_element(shapes, 1), pc.list_element(shapes, 2)).fill_null(0).to_numpy()
+
+
+def _numbers(ids: pa.ChunkedArray, pictures: _Pictures) -> Int[np.ndarray, " n"]:
+    return pc.index_in(ids, value_set=pictures.ids).to_numpy()
+
+
+def _flat(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pa.chunked_array([chunk.flatten() for chunk in lists.chunks])
+
+
+def _sums(values: Int[np.ndarray, " r"], ends: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Of the values of every list."""
+    return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0)
+
+
+def _longest_bytes(texts: pa.ChunkedArray) -> Int[np.ndarray, " n"]:
+    """UTF-8 bytes of the longest text of every sample."""
+    longest = []
+    for chunk in texts.chunks:
+        part = np.zeros(len(chunk), dtype=np.int64)
+        owners = np.repeat(np.arange(len(chunk)), pc.list_value_length(chunk).to_numpy())
+        np.maximum.at(part, owners, pc.binary_length(chunk.flatten()).to_numpy())
+        longest.append(part)
+    return np.concatenate(longest)
+
+
+def _tasks(names: pa.ChunkedArray, ref: TableRef) -> Int[np.ndarray, " n"]:
+    tasks = pc.index_in(names, value_set=pa.array(TASKS))
+    if tasks.null_count:
+        raise UnusableTable(
+            f"selection {ref.selection} has {tasks.null_count} samples of tasks that are none of {', '.join(TASKS)}; select again"
+        )
+    return tasks.to_numpy().astype(np.int8)
