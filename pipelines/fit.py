@@ -44,20 +44,20 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     run.log_table(lineage.selection.uri, lineage.selection.version, "selection")
     session.start_ray()
     with (
-        session.progress.stage(f"fit {config.name}", total=config.loop.num_steps, unit="steps") as bar,
+        session.progress.stage(f"fit {config.name}", total=config.num_steps, unit="steps") as bar,
         _following(meters, bar, run),
     ):
         _train(config, lineage, folder=folder, bundle=bundle)
     curve = list(readings(meters))
     manifest = read_manifest(bundle)
     last = curve[-1].values
-    num_samples = config.loop.num_steps * config.plan.batch_samples
+    num_samples = config.num_steps * config.plan.batch_samples
     losses = f"loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}"
     return Work(
-        rows_in=num_samples, rows_out=config.loop.num_steps, quarantined=0,
+        rows_in=num_samples, rows_out=config.num_steps, quarantined=0,
         outputs={"name": config.name, "bundle": str(bundle), "digest": manifest.digest, "meters": str(meters)},
         metrics={f"train/{key}": value for key, value in last.items()},
-        note=f"{config.name}: {config.loop.num_steps:,} steps, {num_samples:,} samples, {losses}",
+        note=f"{config.name}: {config.num_steps:,} steps, {num_samples:,} samples, {losses}",
     )  # fmt: skip
 
 

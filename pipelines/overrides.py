@@ -2,7 +2,7 @@
 
 Only values change, never structure: choosing another model or objective by a flag would carry settings of the one into the
 other (AdamW's learning rate into Muon), so that is a recipe's business. Values are YAML, validated by the configuration. An
-element of a list of rules is reached by its `reason`: ``rules.drop.blurred.limit=20``.
+element of a list is reached by its `reason` or its `name`: ``rules.drop.blurred.limit=20``, ``plan.stages.all.num_steps=100``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -98,9 +98,9 @@ def _descend(
 
 
 def _rules_in(value: object) -> dict[str, BaseModel]:
-    """The elements of a list of rules by their reasons; nothing for any other value."""
+    """The elements of a list by their reasons (rules) or names (stages); nothing for any other value."""
     elements = value if isinstance(value, tuple) else ()
-    rules = {str(getattr(one, "reason", "")): one for one in elements if isinstance(one, BaseModel)}
+    rules = {str(getattr(one, "reason", getattr(one, "name", ""))): one for one in elements if isinstance(one, BaseModel)}
     return rules if len(rules) == len(elements) and "" not in rules else {}
 
 

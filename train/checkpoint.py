@@ -21,9 +21,11 @@ from typing import Annotated, NamedTuple
 import torch.distributed as dist
 from annotated_types import Ge, Gt
 from pydantic import BaseModel
+from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load
-from torch.distributed.checkpoint.state_dict_saver import async_save
+from torch.distributed.checkpoint.state_dict_saver import save
 
+from train.parallel.engine import Checkpointed
 from train.parallel.engine import Checkpointed
 from train.parallel.world import World
 from train.state import TrainState
@@ -32,6 +34,7 @@ logger = logging.getLogger(__name__)
 
 FORMAT_VERSION = 2
 _MANIFEST = "manifest.json"
+_COPY = StagingOptions(use_pinned_memory=False, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=False)
 
 
 class CheckpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -67,6 +70,7 @@ class Checkpoints:
         self._folder, self._config, self._world = folder, config, world
         self._group = dist.new_group(backend="gloo") if world.size > 1 else None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
+        self._stager = DefaultStager(_COPY)
         self._under_way: Future[None] | None = None
         if world.rank == 0:
             for torn in folder.glob(".step-*.writing"):
@@ -83,14 +87,9 @@ class Checkpoints:
         began = time.perf_counter()
         self.wait()
         name = f"step-{state.num_steps_done:08d}"
-        beside = self._folder / f".{name}.writing"
-        with _one_process():
-            written = async_save(
-                state.tensors(), checkpoint_id=beside, process_group=self._group, no_dist=self._group is None
-            )
-        assert isinstance(written, Future), written
-        facts = json.dumps(state.facts())
-        self._under_way = self._thread.submit(self._complete, written, name, beside, facts)
+        staged, facts = self._stager.stage(state.tensors()), json.dumps(state.facts())
+        assert isinstance(staged, dict), staged
+        self._under_way = self._thread.submit(self._write, staged, facts, name)
         return time.perf_counter() - began
 
     def wait(self) -> None:
@@ -122,8 +121,10 @@ class Checkpoints:
         state.take_up(tensors, facts)
         return Restored(state.num_steps_done, passed_over)
 
-    def _complete(self, written: "Future[object]", name: str, beside: Path, facts: str) -> None:
-        written.result()
+    def _write(self, staged: Checkpointed, facts: str, name: str) -> None:
+        beside = self._folder / f".{name}.writing"
+        with _one_process():
+            save(staged, checkpoint_id=beside, process_group=self._group, no_dist=self._group is None)
         self._note_digests(beside)
         if self._group is not None:
             dist.barrier(self._group)

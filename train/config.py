@@ -31,7 +31,7 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """``images``, narrowed by a selection."""
     plan: PlanConfig
     """Order and mixture of samples, stage by stage."""
-    feed: FeedConfig
+    feed: FeedConfig = FeedConfig()
     """How batches are fetched."""
     optim: OptimConfig
     """Rates."""

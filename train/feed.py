@@ -19,9 +19,12 @@ from jaxtyping import Int
 from pydantic import BaseModel
 from torch import Tensor
 
-from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table
-from train.objectives.contract import B, Drawn, Objective, StepInput
-from train.plan import Pick, Plan, PlanConfig, draw_key
+from curation.tables import open_table
+from dataclasses import replace
+from train.objectives.contract import B, Drawn, Objective, PackInput, StepInput
+from train.parallel.world import owned_slots
+from train.plan import Pick, Plan, draw_key
+from train.samples import Samples, UnusableTable
 
 _TARGETS_AT_ONCE = 64
 
@@ -33,67 +36,6 @@ class FeedConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Steps prepared ahead."""
     cache_bytes: Annotated[int, Gt(0)] = 1 << 29
     """Memory for decoded rows."""
-
-
-class Samples(NamedTuple):
-    """The selected samples of one split, in table order."""
-
-    ids: list[str]
-    tasks: list[str]
-    targets: Int[np.ndarray, " n"]
-    """Row of the target picture in ``images``."""
-    references: list[tuple[int, ...]]
-    """Rows of the reference pictures."""
-    texts: list[tuple[str, ...]]
-    text_weights: list[tuple[float, ...]]
-    score_texts: list[str]
-    weights: np.ndarray
-    costs: Int[np.ndarray, " n"]
-    """Pictures in the sample's sequence: what packs are balanced by while all pictures are of one size."""
-
-
-class UnusableTable(ValueError):
-    """The table or selection cannot be trained on as it is."""
-
-
-def load_samples(ref: TableRef, split: Split) -> Samples:
-    """The samples of a selection, with their pictures' rows in the pinned table.
-
-    Raises:
-        UnusableTable: there is no selection, or it names pictures that the table version does not hold.
-    """
-    if ref.selection is None:
-        raise UnusableTable(f"table {ref.uri} was given without a selection; run `seedbed select` and name its output")
-    selection = lance.dataset(ref.selection)
-    lacking = set(SELECTION_SCHEMA.names) - set(selection.schema.names)
-    if lacking:
-        raise UnusableTable(f"selection {ref.selection} is of an older release and lacks {min(lacking)!r}; select again")
-    chosen = selection.to_table(filter=f"split = '{split}'")
-    if not chosen.num_rows:
-        raise UnusableTable(f"selection {ref.selection} has no rows of split {split!r}; widen it and select again")
-    chosen = chosen.sort_by("sample_id")
-    wanted: set[str] = set(chosen["target_id"].to_pylist()).union(*chosen["reference_ids"].to_pylist())
-    row_of = _row_numbers(open_table(ref), wanted)
-    references = [tuple(row_of[i] for i in ids) for ids in chosen["reference_ids"].to_pylist()]
-    return Samples(
-        ids=chosen["sample_id"].to_pylist(), tasks=chosen["task"].to_pylist(),
-        targets=np.array([row_of[i] for i in chosen["target_id"].to_pylist()]), references=references,
-        texts=[tuple(texts) for texts in chosen["texts"].to_pylist()],
-        text_weights=[tuple(weights) for weights in chosen["text_weights"].to_pylist()],
-        score_texts=chosen["score_text"].to_pylist(), weights=chosen["weight"].to_numpy(),
-        costs=np.array([1 + len(rows) for rows in references]),
-    )  # fmt: skip
-
-
-def _row_numbers(dataset: lance.LanceDataset, wanted: set[str]) -> dict[str, int]:
-    ids = dataset.to_table(columns=["id"])["id"].to_pylist()
-    row_of = {identifier: row for row, identifier in enumerate(ids) if identifier in wanted}
-    if missing := wanted - row_of.keys():
-        raise UnusableTable(
-            f"table {dataset.uri} version {dataset.version} lacks {len(missing)} selected pictures, "
-            f"{min(missing)!r} first; select again"
-        )
-    return row_of
 
 
 class RowCache:
@@ -140,48 +82,36 @@ class RowCache:
 class Feed(Generic[B]):
     """Steps `first_step` to `last_step` (excluded) for the worker that owns `slots`."""
 
-    def __init__(
-        self, samples: Samples, plan_config: PlanConfig, rows: RowCache, objective: Objective[B], *, config: FeedConfig
-    ) -> None:
-        self._samples, self._rows, self._objective, self._config = samples, rows, objective, config
-        self._seed, self._batch_samples = plan_config.seed, plan_config.batch_samples
-        self._plan = Plan(plan_config, tasks=samples.tasks, weights=samples.weights, costs=samples.costs)
-
-    def texts(self) -> list[str]:
-        """Every distinct text a model may be told or a result described by."""
-        told = {text for texts in self._samples.texts for text in texts}
-        return sorted(told | set(self._samples.score_texts))
+    def __init__(self, samples: Samples, plan: Plan, objective: Objective[B], rows: RowCache, *, config: FeedConfig) -> None:
+        self._samples, self._rows, self._objective, self._config, self._plan = samples, rows, objective, config, plan
 
     def target_pictures(self) -> Iterator[list[Tensor]]:
-        """Every distinct target, decoded, in row order and in parts, so that a table larger than memory can be looked at."""
-        rows = sorted({int(row) for row in self._samples.targets})
+        rows = [int(row) for row in self._samples.target_rows()]
         for start in range(0, len(rows), _TARGETS_AT_ONCE):
             part = rows[start : start + _TARGETS_AT_ONCE]
             fetched = self._rows.fetch(part)
             yield [fetched[row] for row in part]
 
-    def prepare(self, step: int, slots: Sequence[int]) -> list[tuple[float, B]]:
-        """The batches of the given slots of one step."""
+    def prepare(self, step: int, slots: Sequence[int], num_workers: int) -> StepInput[B]:
         planned = self._plan.step(step)
-        picks = [planned[slot] for slot in slots if planned[slot]]
-        needed = [row for slot_picks in picks for pick in slot_picks for row in self._rows_of(pick)]
-        held = self._rows.fetch(needed)
-        return [
-            (
-                len(slot_picks) / self._batch_samples,
-                self._objective.collate([self._drawn(pick, step, held) for pick in slot_picks]),
-            )
-            for slot_picks in picks
-        ]
+        packs = [pack for slot in slots for pack in planned.slots[slot]]
+        packs += [(shared.pick,) for shared in planned.shared if shared.slots[0] in slots]
+        held = self._rows.fetch([row for pack in packs for pick in pack for row in self._samples.rows(pick.sample)])
+        made = []
+        for pack in packs:
+            units = sum(int(self._samples.sizes.noisy_tokens[pick.sample]) for pick in pack)
+            made.append(PackInput(self._objective.collate([self._drawn(pick, step, held) for pick in pack]), units / planned.noisy_tokens, tuple(self._samples.id(pick.sample) for pick in pack)))
+        counts = [sum(len(planned.slots[s]) for s in range(r, len(planned.slots), num_workers)) + sum(shared.slots[0] % num_workers == r for shared in planned.shared) for r in range(num_workers)]
+        return StepInput(step, made, max(counts), self._plan.config.batch_samples, planned.tokens, planned.flops, 0.0)
 
-    def steps(self, first_step: int, last_step: int, *, slots: Sequence[int]) -> Iterator[StepInput[B]]:
-        """Prepared steps in order; preparation runs ahead in a thread that ends with the iteration."""
-        ready: Queue[list[tuple[float, B]] | BaseException] = Queue(self._config.prefetch_steps)
+    def steps(self, first_step: int, last_step: int, *, rank: int, num_workers: int) -> Iterator[StepInput[B]]:
+        slots = owned_slots(self._plan.config.num_slots, rank=rank, num_workers=num_workers)
+        ready: Queue = Queue(self._config.prefetch_steps)
         stop = threading.Event()
 
         def work() -> None:
             for step in range(first_step, last_step):
-                if not _put(ready, self._attempt(step, slots), stop):
+                if not _put(ready, self._attempt(step, slots, num_workers), stop):
                     return
 
         thread = threading.Thread(target=work, name="feed", daemon=True)
@@ -192,28 +122,29 @@ class Feed(Generic[B]):
                 item = ready.get()
                 if isinstance(item, BaseException):
                     raise item
-                yield StepInput(step, item, self._batch_samples, time.perf_counter() - began)
+                yield replace(item, wait_s=time.perf_counter() - began)
         finally:
             stop.set()
             thread.join()
 
-    def _attempt(self, step: int, slots: Sequence[int]) -> list[tuple[float, B]] | BaseException:
+    def _attempt(self, step, slots, num_workers):
         try:
-            return self.prepare(step, slots)
-        except BaseException as error:  # noqa: BLE001  handed over to the loop's thread, which raises it
+            return self.prepare(step, slots, num_workers)
+        except BaseException as error:  # noqa: BLE001
             return error
-
-    def _rows_of(self, pick: Pick) -> tuple[int, ...]:
-        return (int(self._samples.targets[pick.sample]), *self._samples.references[pick.sample])
 
     def _drawn(self, pick: Pick, step: int, held: Mapping[int, Tensor]) -> Drawn:
         samples = self._samples
-        target, *references = self._rows_of(pick)
+        target, *references = samples.rows(pick.sample)
         return Drawn(
-            key=draw_key(self._seed, epoch=pick.epoch, sample_id=samples.ids[pick.sample], step=step),
-            texts=samples.texts[pick.sample], text_weights=samples.text_weights[pick.sample],
-            score_text=samples.score_texts[pick.sample], target=held[target], references=tuple(held[row] for row in references),
+            key=draw_key(self._plan.config.seed, epoch=pick.epoch, sample_id=samples.id(pick.sample), step=step), task=samples.task(pick.sample),
+            texts=samples.texts(pick.sample), text_weights=samples.text_weights(pick.sample),
+            score_text=samples.score_text(pick.sample), target=held[target], references=tuple(held[row] for row in references),
         )  # fmt: skip
+
+
+def build_source(config, ref, objective):
+    return RowCache(open_table(ref), objective, cache_bytes=config.cache_bytes)
 
 
 T = TypeVar("T")

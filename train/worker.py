@@ -154,9 +154,9 @@ def _train(
         checkpoints.save(state)
         raise
     finally:
-        checkpoints.close()
         if meters is not None:
             meters.close()
+        checkpoints.close()
 
 
 def _rate(config: FitConfig, step: int) -> float:

@@ -89,9 +89,9 @@ def smoke(workspace: Workspace) -> DemoConfig:
 
 
 def _short(config: FitConfig, *, num_steps: int, batch_samples: int) -> dict[str, object]:
+    stages = tuple({**stage.model_dump(), "num_steps": num_steps} for stage in config.plan.stages)
     return {
-        "plan": {**config.plan.model_dump(), "batch_samples": batch_samples, "num_slots": 2},
-        "loop": {**config.loop.model_dump(), "num_steps": num_steps},
+        "plan": {**config.plan.model_dump(), "batch_samples": batch_samples, "num_slots": 2, "stages": stages},
         "checkpoint": {"every_steps": 2},
         "log_every_steps": 1,
     }

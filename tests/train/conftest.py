@@ -14,11 +14,13 @@ from models.bundle import AutoencoderBundle, Lineage, TableVersion, save_bundle
 from models.dit import DiTConfig
 from models.samplers import SamplerConfig
 from models.text import TEXT_WIDTH
-from train.config import CheckpointConfig, FitConfig
+from train.checkpoint import CheckpointConfig
+from train.config import FitConfig
 from train.loop import LoopConfig
 from train.objectives.flow import FlowConfig
 from train.optim import OptimConfig
-from train.plan import PlanConfig
+from train.plan import PlanConfig, StageConfig
+from train.schedule import Linear
 
 NUM_PICTURES = 10
 CHANNELS = 3
@@ -94,9 +96,9 @@ def fit_config(tmp_path: Path) -> FitConfig:
             sampler=SamplerConfig(num_steps=2, guidance=1.0, shift=1.0),
         ),
         data=TableRef(uri=images.uri, version=images.version, selection=write_selection(tmp_path / "selection.lance")),
-        plan=PlanConfig(seed=0, batch_samples=6, num_slots=2, task_shares={"t2i": 0.5, "edit": 0.5}),
-        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.02, weight_decay=0.01, warmup_steps=2, final_share=0.1, clip_norm=1.0),
-        loop=LoopConfig(num_steps=12, precision="fp32", ema_decay=0.9),
+        plan=PlanConfig(seed=0, batch_samples=6, num_slots=2, stages=(StageConfig(name="all", num_steps=12, task_shares={"t2i": 0.5, "edit": 0.5}),)),
+        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.02, weight_decay=0.01, schedule=Linear(warmup_steps=2, final_share=0.1), clip_norm=1.0),
+        loop=LoopConfig(precision="fp32", ema_decay=0.9),
         checkpoint=CheckpointConfig(every_steps=3),
         log_every_steps=1,
         threads_per_worker=1,

@@ -11,12 +11,13 @@ import pytest
 from models.bundle import Lineage
 from train.config import FitConfig
 from train.meters import readings
+from train.parallel.world import World
 from train.worker import FitFolder, fit
 
 
 def train(config: FitConfig, place: Path, lineage: Lineage) -> None:
     place.mkdir(exist_ok=True)
-    fit(config, lineage, FitFolder(place), bundle=place / "bundle", rank=0, num_workers=1)
+    fit(config, lineage, FitFolder(place), bundle=place / "bundle", world=World(0, 1))
 
 
 def weights_digest(bundle: Path) -> str:
@@ -24,24 +25,13 @@ def weights_digest(bundle: Path) -> str:
 
 
 def longer(config: FitConfig, num_steps: int) -> FitConfig:
-    return config.model_copy(update={"loop": config.loop.model_copy(update={"num_steps": num_steps})})
+    (stage,) = config.plan.stages
+    plan = config.plan.model_copy(update={"stages": (stage.model_copy(update={"num_steps": num_steps}),)})
+    return config.model_copy(update={"plan": plan})
 
 
 def losses(place: Path) -> list[tuple[int, float]]:
     return [(reading.step, reading.values["loss"]) for reading in readings(place / "meters.jsonl")]
-
-
-_PROGRAM = """
-import sys
-from pathlib import Path
-from models.bundle import Lineage
-from train.config import FitConfig
-from train.worker import FitFolder, fit
-place = Path(sys.argv[1])
-config = FitConfig.model_validate_json((place / "config.json").read_text())
-lineage = Lineage.model_validate_json((place / "lineage.json").read_text())
-fit(config, lineage, FitFolder(place), bundle=place / "bundle", rank=0, num_workers=1)
-"""
 
 
 def test_killed_and_resumed_it_follows_the_same_curve(fit_config: FitConfig, lineage: Lineage, tmp_path: Path) -> None:
@@ -51,7 +41,7 @@ def test_killed_and_resumed_it_follows_the_same_curve(fit_config: FitConfig, lin
     broken.mkdir()
     (broken / "config.json").write_text(config.model_dump_json())
     (broken / "lineage.json").write_text(lineage.model_dump_json())
-    worker = subprocess.Popen([sys.executable, "-c", _PROGRAM, str(broken)])
+    worker = subprocess.Popen([sys.executable, str(Path(__file__).with_name("run_fit.py")), "0", "1", "", str(broken)])
     while not any((broken / "checkpoints").glob("step-*")) and worker.poll() is None:
         time.sleep(0.005)
     worker.kill()

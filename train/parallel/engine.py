@@ -1,7 +1,7 @@
 """What the loop asks of a way to train one network on many workers."""
 
 from collections.abc import Mapping
-from typing import Generic, Protocol
+from typing import Generic, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -24,6 +24,7 @@ class LossModule(nn.Module, Generic[B]):
         return self._loss(batch, phase)
 
 
+@runtime_checkable
 class Engine(Protocol[B]):
     """A network on this worker, its gradients and its optimizers."""
 
