@@ -18,10 +18,11 @@ from infra.tracking import Run
 from models.bundle import Lineage, TableVersion, read_manifest
 from pipelines.job import Outcome, Work, job_digest, run_job
 from train.config import FitConfig
-from train.feed import load_samples
 from train.meters import Reading, readings
+from train.objectives import build
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
+from train.samples import load_samples
 
 _LOOK_EVERY_S = 1.0
 
@@ -37,7 +38,7 @@ def run(config: FitConfig, session: Session) -> Outcome:
 def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     name = f"{config.name}-{job_digest('fit', config)}"
     folder, bundle = session.workspace.local("fits", name), session.workspace.local("bundles", name)
-    _require_samples(config)
+    _require_usable(config, session)
     lineage = _lineage(config, run)
     meters = folder / "meters.jsonl"
     run.log_table(config.data.uri, lineage.tables[0].version, "train")
@@ -61,35 +62,28 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     )  # fmt: skip
 
 
-def _require_samples(config: FitConfig) -> None:
-    """Find out before any worker is started whether the selection gives what the plan wants."""
-    samples = load_samples(config.data, "train")
-    Plan(config.plan, tasks=samples.tasks, weights=samples.weights, costs=samples.costs)
+def _require_usable(config: FitConfig, session: Session) -> None:
+    """Find out before any worker is started whether table and selection give what the plan wants, and say what it will do."""
+    objective = build(config.objective)
+    samples = load_samples(config.data, "train", unit=objective.unit)
+    plan = Plan(config.plan, samples.sizes, cost=objective.cost)
+    if plan.share_over_cap:
+        shared = f"shared by {config.plan.context_slots} slots each" if config.plan.context_slots > 1 else "a pack each"
+        session.progress.say(
+            f"{plan.share_over_cap:.2%} of {len(samples):,} samples have more than {config.plan.max_tokens:,} tokens: {shared}"
+        )
 
 
 def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:
-    from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from train.launch import Interrupted, Unusable, launch                # heavy: Ray Train
 
-    from train.worker import UnsharedFolder, run_worker, share
-
-    trainer = TorchTrainer(
-        run_worker,
-        train_loop_config={
-            "config": config.model_dump_json(), "lineage": lineage.model_dump_json(),
-            "folder": str(folder), "bundle": str(bundle), "token": share(folder),
-        },
-        torch_config=TorchConfig(backend="gloo"),
-        scaling_config=ScalingConfig(num_workers=config.num_workers, resources_per_worker={"CPU": 1}),
-        run_config=RunConfig(name=folder.name, storage_path=str(folder / "ray"), failure_config=FailureConfig(max_failures=2)),
-    )  # fmt: skip
     try:
-        trainer.fit()
-    except WorkerGroupError as error:
-        for cause in error.worker_failures.values():
-            if isinstance(cause, UnsharedFolder):
-                raise UserError(str(cause)) from error
-        raise
+        launch(config, lineage, folder=folder, bundle=bundle)
+    except Unusable as error:
+        raise UserError(str(error)) from error
+    except Interrupted as error:
+        done = max((reading.step for reading in readings(folder / "meters.jsonl")), default=0)
+        raise UserError(f"fit was asked to stop after step {done:,} of {config.num_steps:,}; run it again to go on") from error
 
 
 def _lineage(config: FitConfig, run: Run) -> Lineage:

@@ -51,6 +51,10 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Ray Train workers."""
     min_workers: Positive | None = None
     """Workers with which the run goes on when there are no more; None for `num_workers`, and the run waits for them."""
+    use_gpu: bool = False
+    """One GPU for each worker."""
+    cpus_per_worker: Annotated[float, Gt(0.0)] = 1
+    """Logical CPUs of Ray that each worker takes."""
     threads_per_worker: Positive = 2
     """Torch threads of each worker."""
     max_failures: Annotated[int, Gt(-1)] = 3

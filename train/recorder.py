@@ -6,6 +6,7 @@ Losses are those of the step read. Times are means over all steps since the last
 import resource
 import statistics
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -37,13 +38,15 @@ class Recorder:
 
     def __init__(
         self, state: TrainState, checkpoints: Checkpoints, meters: MeterFile | None, *,
-        world: World, log_every_steps: int, num_steps: int,
+        world: World, log_every_steps: int, num_steps: int, is_warned: Callable[[int], bool],
     ) -> None:  # fmt: skip
         """Args:
             meters: where readings go, None on all workers but the first.
+            is_warned: whether a worker is about to be taken away; every worker asks.
         """  # fmt: skip
         self._state, self._checkpoints, self._meters, self._world = state, checkpoints, meters, world
         self._log_every_steps, self._num_steps = log_every_steps, num_steps
+        self._is_warned, self._was_warned = is_warned, False
         self._since = _Since()
 
     def __call__(self, given: StepInput[B], taken: Taken) -> None:
@@ -58,8 +61,10 @@ class Recorder:
         since.wait_s += given.wait_s
         if done % self._log_every_steps == 0 or done in (1, self._num_steps):
             self._read(taken)
-        if self._checkpoints.is_due(done) or done == self._num_steps:
+        is_warned = self._is_warned(done)
+        if self._checkpoints.is_due(done) or done == self._num_steps or (is_warned and not self._was_warned):
             self._since.stall_s += self._checkpoints.save(self._state)
+        self._was_warned = is_warned or self._was_warned
 
     def _read(self, taken: Taken) -> None:
         held = {name: (float(meter.sum), float(meter.count)) for name, meter in taken.meters.items()}

@@ -31,5 +31,10 @@ def take_back(folder: Path) -> None:
 
 
 def is_asked(folder: Path) -> bool:
-    """Whether this process got the signal, or the run's folder holds the request."""
-    return _asked.is_set() or (folder / _STOP_FILE).exists()
+    """Whether this process got the signal, or the driver asks."""
+    return _asked.is_set() or is_asked_by_driver(folder)
+
+
+def is_asked_by_driver(folder: Path) -> bool:
+    """Whether the run's folder holds the request."""
+    return (folder / _STOP_FILE).exists()

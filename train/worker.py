@@ -8,12 +8,14 @@ Going back to a checkpoint is starting over in the same process, so it is the sa
 import logging
 import secrets
 import socket
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
+import ray.train
+import ray.train.torch
 import torch
 
-from curation.tables import open_table
 from models.bundle import Lineage, save_bundle
 from train.checkpoint import Checkpoints
 from train.config import FitConfig
@@ -30,11 +32,12 @@ from train.recorder import Recorder
 from train.samples import load_samples
 from train.schedule import rate_factor
 from train.state import TrainState
-from train.stopping import is_asked
+from train.stopping import is_asked, is_asked_by_driver
 
 logger = logging.getLogger(__name__)
 
 _TOKEN = "shared-with"
+_STEPS_BETWEEN_QUESTIONS = 10
 
 
 class UnsharedFolder(ValueError):
@@ -81,22 +84,35 @@ def run_worker(arguments: dict[str, str]) -> None:
 
     Raises:
         UnsharedFolder: this worker does not see the driver's folder.
-        Stopped: the run was asked to stop; a checkpoint of the last step is there.
+        Stopped: this worker, or another, got a signal; a checkpoint of the last step is there. No error when the driver asked.
     """
-    import ray.train
-    import ray.train.torch
-
     require_shared(Path(arguments["folder"]), arguments["token"])
     config = FitConfig.model_validate_json(arguments["config"])
     lineage = Lineage.model_validate_json(arguments["lineage"])
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
-    fit(config, lineage, FitFolder(Path(arguments["folder"])), bundle=Path(arguments["bundle"]), world=world)
-    ray.train.report({"num_steps_done": config.num_steps})
+    folder = FitFolder(Path(arguments["folder"]))
+    try:
+        fit(config, lineage, folder, bundle=Path(arguments["bundle"]), world=world, is_warned=_preemption_notice)
+    except Stopped:
+        if not is_asked_by_driver(folder.place):
+            raise
+    ray.train.report({})
 
 
-def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World) -> None:
+def _preemption_notice(step: int) -> bool:
+    """Whether Ray will take a node of the run away; every worker asks at the same steps."""
+    return step % _STEPS_BETWEEN_QUESTIONS == 0 and ray.train.get_preemption_info() is not None
+
+
+def fit(
+    config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World,
+    is_warned: Callable[[int], bool] = lambda _: False,
+) -> None:  # fmt: skip
     """Train to the last step from wherever the run's folder says it is, then write the bundle.
+
+    Args:
+        is_warned: asked by every worker after every step; True makes a checkpoint at once, if the answer before was another.
 
     Raises:
         Stopped: the run was asked to stop; a checkpoint of the last step is there.
@@ -106,19 +122,20 @@ def fit(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path,
     guard = Guard(config.guard)
     while True:
         try:
-            _attempt(config, lineage, folder, bundle=bundle, world=world, guard=guard)
+            _attempt(config, lineage, folder, bundle=bundle, world=world, guard=guard, is_warned=is_warned)
         except RolledBack:
             logger.warning("going back to the newest checkpoint", extra={"left_out": guard.memory.left_out})
         else:
             return
 
 
-def _attempt(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World, guard: Guard) -> None:
+def _attempt(
+    config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World, guard: Guard,
+    is_warned: Callable[[int], bool],
+) -> None:  # fmt: skip
     torch.manual_seed(config.plan.seed)  # initial weights of networks that are not drawn by name
     objective = build(config.objective)
-    engine = build_engine(
-        config.parallel, config.memory, objective, optim=config.optim, world=world, seed=config.plan.seed
-    )
+    engine = build_engine(config.parallel, config.memory, objective, optim=config.optim, world=world, seed=config.plan.seed)
     state = TrainState(engine, guard, ema_decay=config.loop.ema_decay)
     samples = load_samples(config.data, "train", unit=objective.unit)
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
@@ -130,18 +147,19 @@ def _attempt(config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: 
         objective.prepare(feed.target_pictures())
         state.begin_average()
     logger.info("training", extra={"first_step": state.num_steps_done, "num_steps": config.num_steps, "rank": world.rank})
-    _train(config, folder, state, objective, feed, checkpoints, world=world)
+    _train(config, folder, state, objective, feed, checkpoints, world=world, is_warned=is_warned)
     _export(config, state, feed, lineage, bundle=bundle, world=world)
 
 
 def _train(
     config: FitConfig, folder: FitFolder, state: TrainState, objective: Objective, feed: Feed, checkpoints: Checkpoints, *,
-    world: World,
+    world: World, is_warned: Callable[[int], bool],
 ) -> None:  # fmt: skip
     meters = MeterFile(folder.meters, num_steps_done=state.num_steps_done) if world.rank == 0 else None
     recorder = Recorder(
-        state, checkpoints, meters, world=world, log_every_steps=config.log_every_steps, num_steps=config.num_steps
-    )
+        state, checkpoints, meters, world=world, log_every_steps=config.log_every_steps, num_steps=config.num_steps,
+        is_warned=is_warned,
+    )  # fmt: skip
     hooks = Hooks(
         after_step=recorder, rate=lambda step: _rate(config, step), frozen=lambda step: config.plan.stage_at(step).frozen,
         is_asked_to_stop=lambda: is_asked(folder.place),
