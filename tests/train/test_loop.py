@@ -1,15 +1,16 @@
 """The step: packs add up to the batch, phases alternate, and a step that would do harm is not taken."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from models.bundle import Contents
 from models.cost import PER_SAMPLE
 from train.guard import Diverged, Guard, GuardConfig, RolledBack
 from train.loop import Hooks, LoopConfig, Stopped, Taken, train_steps
-from train.objectives.contract import LossTerms, Meter, PackInput, ParameterGroup, Phase, StepInput
+from train.objectives.contract import Drawn, LossTerms, Meter, PackInput, ParameterGroup, Phase, StepInput
 from train.optim import OptimConfig
 from train.parallel import DdpConfig, MemoryConfig, World, build
 from train.schedule import Constant
@@ -43,8 +44,27 @@ class Game:
 
     def loss(self, batch: Tensor, phase: str) -> LossTerms:
         self.phases_run.append(phase)
-        score = self.network["discriminator"](self.network["generator"](batch)).square().mean()
-        return LossTerms(score if phase == "generator" else (score - 1).square(), {"score": Meter.mean(score, len(batch))})
+        score = self.network["discriminator"](self.network["generator"](batch))
+        aim = 0.0 if phase == "generator" else 1.0
+        return LossTerms((score - aim).square().mean(), {"score": Meter.mean(score.mean(), len(batch))})
+
+    def decode(self, record: Mapping[str, object]) -> Tensor:
+        return torch.tensor(record["value"])
+
+    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
+        """Nothing to look at."""
+
+    def learn_texts(self, texts: Sequence[str]) -> None:
+        """No texts."""
+
+    def collate(self, drawn: Sequence[Drawn]) -> Tensor:
+        return torch.stack([sample.target for sample in drawn])
+
+    def finish(self, targets: Iterable[list[Tensor]]) -> None:
+        """Nothing to look at."""
+
+    def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
+        raise AssertionError("a game is not exported")
 
 
 def batch_of(step: int) -> Tensor:
