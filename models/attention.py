@@ -22,7 +22,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
-from torch.autograd.function import FunctionCtx, once_differentiable
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
 from torch.nn.attention.varlen import varlen_attn
@@ -101,13 +101,16 @@ def attend(
     """Softmax attention inside every sample; grouped queries (Ainslie et al. 2023) when there are fewer key-value heads."""
     match seen:
         case Ragged():
-            return varlen_attn(
+            found = varlen_attn(
                 queries, keys.index_select(0, seen.key_order), values.index_select(0, seen.key_order), seen.query_starts,
                 seen.key_starts, seen.longest_query, seen.longest_key, enable_gqa=queries.shape[1] != keys.shape[1],
             )  # fmt: skip
+            assert isinstance(found, Tensor), "a tuple comes when more is asked for"
+            return found
         case BlockMask():
             q, k, v = (rearrange(tensor, "n h e -> 1 h n e") for tensor in (queries, keys, values))
             found = flex_attention(q, k, v, block_mask=seen, enable_gqa=q.shape[1] != k.shape[1])
+            assert isinstance(found, Tensor), "a tuple comes when more is asked for"
             return rearrange(found, "1 h n e -> n h e")
         case Rectangles():
             return _in_rectangles(queries, keys, values, seen)
@@ -197,11 +200,10 @@ def _cells(lengths: Int[Tensor, " s"]) -> tuple[Int[Tensor, "s k"], Bool[Tensor,
     return torch.minimum(cell, (lengths[:, None] - 1).clamp(min=0)), cell < lengths[:, None]
 
 
-@torch.compiler.disable
+@torch.compiler.disable(reason="every pack has rectangles of its own, and their work is matrix products")
 def _in_rectangles(
     queries: Float[Tensor, "n h e"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], seen: Rectangles
 ) -> Float[Tensor, "n h e"]:
-    """Not compiled: every pack has rectangles of its own, and their work is matrix products."""
     all_queries = queries.index_select(0, seen.query_cells).split(seen.query_sizes)
     all_keys = keys.index_select(0, seen.key_cells).split(seen.key_sizes)
     all_values = values.index_select(0, seen.key_cells).split(seen.key_sizes)
@@ -232,16 +234,16 @@ class _HalfOnCPU(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(  # noqa: D102
+    def forward(
         ctx: FunctionCtx, q: Float[Tensor, "s h q e"], k: Float[Tensor, "s g k e"], v: Float[Tensor, "s g k e"],
         mask: Bool[Tensor, "s 1 1 k"] | None,
     ) -> Float[Tensor, "s h q e"]:  # fmt: skip
-        ctx.save_for_backward(q, k, v, mask)
+        ctx.save_for_backward(q, k, v, mask)  # pyright: ignore[reportArgumentType]  None is allowed
         return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
     @staticmethod
-    @once_differentiable
-    def backward(ctx: FunctionCtx, gradient: Float[Tensor, "s h q e"]) -> tuple[Tensor | None, ...]:  # noqa: D102
+    def backward(ctx: FunctionCtx, *grad_outputs: Float[Tensor, "s h q e"]) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
         q, k, v, mask = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]  the class is hidden in C++
         num_heads, scale = k.shape[1], q.shape[-1] ** -0.5
         queries, gradients = (rearrange(each, "s (g r) q e -> s g (q r) e", g=num_heads) for each in (q, gradient))

@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
+from models.context import Context, Share
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.sequence import CleanTokens, NoisyTokens
 
@@ -97,11 +98,12 @@ class Memory(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Rotations of the tokens at hand, whose samples they are, and which keys they see."""
+    """Rotations of the tokens at hand, whose samples they are, which keys they see, and how a pack of several workers does so."""
 
     rotation: Complex[Tensor, "n half"]
     samples: Spread
     seen: Layout
+    share: Share | None
 
 
 class Block(nn.Module):
@@ -156,12 +158,16 @@ class Block(nn.Module):
     ) -> Float[Tensor, "n inner"]:
         query, gate = rearrange(self.query_gate(read), "n (two h e) -> two n h e", two=2, h=self.heads)
         query = rotate(self.norm_query(query), place.rotation).to(values.dtype)
-        seen = attend(query, keys, values, place.seen)
+        if place.share is None:
+            seen = attend(query, keys, values, place.seen)
+        else:
+            seen = place.share.by_tokens(attend(place.share.by_heads(query), keys, values, place.seen))
         return rearrange(seen * torch.sigmoid(gate), "n h e -> n (h e)")
 
     def _offer(self, read: Float[Tensor, "n d"], place: _Place) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
         key, value = rearrange(self.key_value(read), "n (two g e) -> two n g e", two=2, g=self.kv_heads)
-        return rotate(self.norm_key(key), place.rotation).to(value.dtype), value
+        key = rotate(self.norm_key(key), place.rotation).to(value.dtype)
+        return (key, value) if place.share is None else (place.share.by_heads(key), place.share.by_heads(value))
 
 
 def _modulated(
@@ -209,13 +215,18 @@ class DiT(nn.Module):
             if name.endswith("weight") and parameter.dim() == 2
         ]
 
-    def remember(self, clean: CleanTokens) -> Memory:
-        """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at."""
+    def remember(self, clean: CleanTokens, context: Context | None = None) -> Memory:
+        """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at.
+
+        Args:
+            context: workers that share the tokens, each of which is given all of them and remembers its share of the heads.
+        """
+        rows, share = self._part(len(clean.order), context)
         x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.references)])
-        x = x.index_select(0, clean.order)  # n d
+        x = x.index_select(0, clean.order[rows])  # n d
         modulation = self._time(torch.zeros(1, device=x.device))[1]  # 6 1 d
         everywhere = Spread(1, len(x), torch.zeros(len(x), dtype=torch.long, device=x.device))
-        place = _Place(self._rotations(clean.positions), everywhere, self._seen(x, within(clean.lengths)))
+        place = _Place(self._rotations(clean.positions[rows]), everywhere, self._seen(x, within(clean.lengths)), share)
         keys, values = [], []
         for block in self.blocks[:-1]:
             x, key, value = block(x, modulation, place, memory=None)
@@ -226,22 +237,38 @@ class DiT(nn.Module):
         key, value = last.keys_values(x, modulation, place)
         return Memory((*keys, key), (*values, value), clean.lengths)
 
-    def velocity(self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory) -> Float[Tensor, "m c"]:
-        """Velocity of every noisy token; `time` is one per sample, in [0, 1]."""
-        x = self.latent_in(noisy.latents)  # m d
+    def velocity(
+        self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory, context: Context | None = None
+    ) -> Float[Tensor, "m c"]:
+        """Velocity of every noisy token.
+
+        Args:
+            time: one per sample, in [0, 1].
+            context: workers that share the tokens, as they did in `remember`; each gets the velocity of its own `Context.rows`.
+        """
+        rows, share = self._part(len(noisy.latents), context)
+        x = self.latent_in(noisy.latents[rows])  # m d
         embedding, modulation = self._time(time)  # s d, 6 s d
         place = _Place(
-            self._rotations(noisy.positions), spread(noisy.lengths),
-            self._seen(x, Lengths(noisy.lengths, memory.lengths, noisy.lengths)),
+            self._rotations(noisy.positions[rows]), spread(noisy.lengths, rows),
+            self._seen(x, Lengths(noisy.lengths, memory.lengths, noisy.lengths)), share,
         )  # fmt: skip
         for block, key, value in zip(self.blocks, memory.keys, memory.values, strict=True):
             x, _, _ = block(x, modulation, place, memory=(key, value))
         shift, scale = (self.table_out[:, None] + embedding[None]).unbind(0)
         return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
 
-    def forward(self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " s"]) -> Float[Tensor, "m c"]:
-        """Both passes: what training calls."""
-        return self.velocity(noisy, time, self.remember(clean))
+    def forward(
+        self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " s"], context: Context | None = None
+    ) -> Float[Tensor, "m c"]:
+        """Both passes."""
+        return self.velocity(noisy, time, self.remember(clean, context), context)
+
+    def _part(self, num_tokens: int, context: Context | None) -> tuple[slice, Share | None]:
+        if context is None:
+            return slice(num_tokens), None
+        context.require_heads(num_heads=self.config.num_heads, num_kv_heads=self.config.num_kv_heads)
+        return context.rows(num_tokens), context.share(num_tokens)
 
     def _time(self, time: Float[Tensor, " s"]) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:
         embedding = self.time_in(time)

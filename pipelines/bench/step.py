@@ -1,10 +1,10 @@
 """A training step on packed samples, beside diffusers' single-stream transformers on the same samples, padded.
 
-Forward, backward and update by AdamW in bf16 autocast, of a DiT and of Z-Image and FLUX (single-stream blocks alone) built at its
-number of parameters. The samples have pictures of 256 to 1,024 px a side at 32 px a token, texts of 8 to 64 tokens and up to three
-references. What counts are their tokens, without padding. Every model runs in a program of its own, with equally many threads; on a
-CPU the programs take turns, step by step, so that a noisy machine disturbs all alike. With a GPU the DiT has 1.2 B parameters, blocks
-are compiled, and each program has the memory to itself.
+Forward, backward and update by AdamW in bf16 autocast, of a DiT, and of Z-Image and FLUX (single-stream blocks alone) built at
+the same number of parameters. Samples have pictures of 256 to 1,024 px a side at 32 px a token, texts of 8 to 64 tokens and up to
+three references. What counts are their tokens, without padding. Every model runs in a program of its own, with equally many
+threads; on a CPU the programs take turns, step by step, so that a noisy machine disturbs all alike. With a GPU the DiT has 1.2 B
+parameters, blocks are compiled, and each program has the memory to itself.
 
 Beside it stands how much of the machine's own rate of matrix products the DiT reaches, by the arithmetic of `models.cost`.
 """
@@ -23,17 +23,19 @@ import torch
 
 from infra.errors import UserError
 from infra.settings import CODE_ROOT, settings_from_environment
+from models.dit import base, small
 from pipelines.bench.environments import PEERS_DIR, installed_python, peer_python
 from pipelines.bench.result import Measured
-from pipelines.bench.step_ours import Sample, Shape, Work, num_parameters
+from pipelines.bench.step_ours import Sample, Work, num_parameters
 
 _THREADS = 2
 _SIDES, _QUICK_SIDES = (8, 12, 16, 24, 32), (8, 12, 16)
 _TEXT_TOKENS = (8, 64)
-_MOST_REFERENCES = 3
+_REFERENCES = 4
+"""Samples have 0, 1, 2, 3 references, and so on again."""
 _SEED = 0
 _WARM_UPS = 2
-_PEERS = {"z_image": "Z-Image", "flux": "FLUX"}
+_PEERS = ("z_image", "flux")
 
 Said = dict[str, float]
 
@@ -45,35 +47,33 @@ def run(*, is_quick: bool) -> Measured:
         place = Path(folder, "work.json")
         place.write_text(work.model_dump_json())
         commands = {"ours": [sys.executable, "-m", "pipelines.bench.step_ours", str(place)], **_peers(place, is_quick=is_quick)}
-        rounds = 1 + 1 if is_quick else _WARM_UPS + 5
+        rounds = _WARM_UPS + (2 if is_quick else 5)
         together = [commands] if work.device == "cpu" else [{name: command} for name, command in commands.items()]
         said = {name: lines for group in together for name, lines in _in_turns(group, rounds).items()}
-    return _measured(work, said, num_warm_ups=1 if is_quick else _WARM_UPS, is_quick=is_quick)
+    return _measured(work, said, is_quick=is_quick)
 
 
 def _work(sides: Sequence[int], *, num_samples: int) -> Work:
-    draws = random.Random(_SEED)  # noqa: S311  nothing secret
+    draws = random.Random(_SEED)
 
     def size() -> tuple[int, int]:
         return draws.choice(sides), draws.choice(sides)
 
     samples = [
-        Sample(text=draws.randint(*_TEXT_TOKENS), target=size(), references=[size() for _ in range(number % (_MOST_REFERENCES + 1))])
+        Sample(text=draws.randint(*_TEXT_TOKENS), target=size(), references=[size() for _ in range(number % _REFERENCES)])
         for number in range(num_samples)
     ]
-    has_gpu = torch.cuda.is_available()
-    shape = Shape(size="base", channels=32, text_width=2560) if has_gpu else Shape(size="small", channels=32, text_width=384)
-    config = shape.config()
-    return Work(
-        shape=shape, samples=samples, parameters=num_parameters(config), width=config.width, rope_axes=config.rope_axes,
-        threads=_THREADS, device="cuda" if has_gpu else "cpu",
-    )  # fmt: skip
+    is_gpu = torch.cuda.is_available()
+    config = base(latent_channels=32, text_width=2560) if is_gpu else small(latent_channels=32, text_width=384)
+    parameters = num_parameters(config)
+    return Work(dit=config, samples=samples, parameters=parameters, threads=_THREADS, device="cuda" if is_gpu else "cpu")
 
 
 def _peers(place: Path, *, is_quick: bool) -> dict[str, list[str]]:
     cache_dir = settings_from_environment().cache_dir
     python = installed_python("diffusers", cache_dir) if is_quick else peer_python("diffusers", cache_dir)
-    return {} if python is None else {name: [str(python), str(PEERS_DIR / "diffusers_step.py"), name, str(place)] for name in _PEERS}
+    program = str(PEERS_DIR / "diffusers_step.py")
+    return {} if python is None else {name: [str(python), program, name, str(place)] for name in _PEERS}
 
 
 def _in_turns(commands: Mapping[str, Sequence[str]], rounds: int) -> dict[str, list[Said]]:
@@ -122,10 +122,10 @@ def _said(name: str, program: "subprocess.Popen[str]") -> Said:
     return json.loads(line)
 
 
-def _measured(work: Work, said: Mapping[str, Sequence[Said]], *, num_warm_ups: int, is_quick: bool) -> Measured:
+def _measured(work: Work, said: Mapping[str, Sequence[Said]], *, is_quick: bool) -> Measured:
     values: dict[str, Said] = {}
     for name, (about, *steps) in said.items():
-        step_s = statistics.median(step["step_s"] for step in steps[num_warm_ups:])
+        step_s = statistics.median(step["step_s"] for step in steps[_WARM_UPS:])
         values[name] = {"tokens_per_s": work.num_tokens / step_s, "step_s": step_s, "parameters": about["parameters"]}
     ours, about = values.pop("ours"), said["ours"][0]
     ours["flops_per_s"] = about["flops"] / ours["step_s"]
@@ -135,7 +135,7 @@ def _measured(work: Work, said: Mapping[str, Sequence[Said]], *, num_warm_ups: i
     checks = {"peers have our number of parameters within 3 %": all(_is_close(peer, ours) for peer in values.values())}
     if not is_quick:
         checks["at least 1.5 times the tokens of the better peer"] = ratios["tokens_vs_diffusers"] >= 1.5
-    rows = tuple({"model": name, **step} for name, lines in said.items() for step in lines[1 + num_warm_ups :])
+    rows = tuple({"model": name, **step} for name, lines in said.items() for step in lines[1 + _WARM_UPS :])
     return Measured(ours=ours, peers=values, ratios=ratios, checks=checks, rows=rows)
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from models.cost import TRAINING_PASSES, transformer_cost
-from models.dit import DiT, DiTConfig, base, small
+from models.dit import DiT, DiTConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from train.parallel.memory import MemoryConfig, apply
 
@@ -35,35 +35,24 @@ class Sample(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def num_tokens(self) -> int:
+        """Tokens of one sample."""
         return self.text + sum(rows * columns for rows, columns in (self.target, *self.references))
-
-
-class Shape(BaseModel, frozen=True, extra="forbid"):
-    """Which DiT."""
-
-    size: Literal["small", "base"]
-    channels: int
-    text_width: int
-
-    def config(self) -> DiTConfig:
-        """The transformer of this size."""
-        return {"small": small, "base": base}[self.size](latent_channels=self.channels, text_width=self.text_width)
 
 
 class Work(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """What every program is given."""
 
-    shape: Shape
-    samples: list[Sample]
+    dit: DiTConfig
+    """Our model."""
     parameters: int
-    """Of our model: what peers come close to."""
-    width: int
-    rope_axes: tuple[int, int, int]
+    """How many it has: what peers come close to."""
+    samples: list[Sample]
     threads: int
     device: str
 
     @property
     def num_tokens(self) -> int:
+        """Tokens of all samples."""
         return sum(sample.num_tokens for sample in self.samples)
 
 
@@ -78,11 +67,9 @@ class Batch(NamedTuple):
     @classmethod
     def of(cls, work: Work, device: torch.device) -> "Batch":
         """The samples on a device."""
-        channels = work.shape.channels
+        channels, width = work.dit.latent_channels, work.dit.text_width
         conditions = [
-            Condition(
-                torch.randn(sample.text, work.shape.text_width), tuple(torch.randn(channels, *size) for size in sample.references)
-            )
+            Condition(torch.randn(sample.text, width), tuple(torch.randn(channels, *size) for size in sample.references))
             for sample in work.samples
         ]
         noisy = pack_noisy([torch.randn(channels, *sample.target) for sample in work.samples])
@@ -101,13 +88,14 @@ def main(work: Work) -> None:
     """Build the model, then take one step for every line read."""
     torch.set_num_threads(work.threads)
     torch.manual_seed(0)
-    device, config = torch.device(work.device), work.shape.config()
+    device, config = torch.device(work.device), work.dit
     with device:
         dit = DiT(config)
     apply(MemoryConfig(compile=device.type == "cuda"), list(dit.blocks))
     optimizer = torch.optim.AdamW(dit.parameters(), lr=1e-4)
     batch = Batch.of(work, device)
-    flops = TRAINING_PASSES * transformer_cost(config).of(batch.clean.lengths.cpu().numpy(), batch.noisy.lengths.cpu().numpy()).sum()
+    lengths = batch.clean.lengths.cpu().numpy(), batch.noisy.lengths.cpu().numpy()
+    flops = TRAINING_PASSES * transformer_cost(config).of(*lengths).sum()
     print(json.dumps({"parameters": work.parameters, "flops": flops, "matmul_flops_per_s": matmul_rate(device)}), flush=True)
 
     def step() -> None:

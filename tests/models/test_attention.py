@@ -1,5 +1,7 @@
 """Variable-length attention against the plain formula, sample by sample, in every way that runs here."""
 
+from typing import NamedTuple
+
 import pytest
 import torch
 from torch import Tensor
@@ -9,6 +11,14 @@ from models.attention import Backend, Lengths, Rectangles, attend, backend_for, 
 
 QUERIES, CLEAN = [3, 1, 5, 0, 70], [2, 0, 1, 4, 200]
 """Tokens of samples; clean ones are in a pack of their own."""
+
+
+class Given(NamedTuple):
+    """Queries, keys and values."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
 
 
 def tokens(num_tokens: int, num_heads: int) -> Tensor:
@@ -54,8 +64,8 @@ def test_gradients_in_bf16_are_those_of_fp32_up_to_rounding() -> None:
     weights, seen = torch.randn_like(q), layout(lengths, "sdpa")
     gradients = []
     for dtype in (torch.float32, torch.bfloat16):
-        given = [each.to(torch.bfloat16).to(dtype).requires_grad_() for each in (q, k, v)]
-        (attend(*given, seen) * weights.to(dtype)).sum().backward()
+        given = Given(*(each.to(torch.bfloat16).to(dtype).requires_grad_() for each in (q, k, v)))
+        (attend(given.q, given.k, given.v, seen) * weights.to(dtype)).sum().backward()
         gradients.append([each.grad.float() for each in given if each.grad is not None])
     for exact, rounded in zip(*gradients, strict=True):
         assert (exact - rounded).norm() / exact.norm() < 0.01
@@ -66,8 +76,8 @@ def test_long_sequences_are_differentiated_in_chunks_to_the_same_result(monkeypa
     seen, gradients = layout(lengths, "sdpa"), []
     for chunk_scores in (1 << 19, 1 << 10):
         monkeypatch.setattr("models.attention._CHUNK_SCORES", chunk_scores)
-        given = [each.to(torch.bfloat16).requires_grad_() for each in (q, k, v)]
-        attend(*given, seen).float().square().sum().backward()
+        given = Given(*(each.to(torch.bfloat16).requires_grad_() for each in (q, k, v)))
+        attend(given.q, given.k, given.v, seen).float().square().sum().backward()
         gradients.append([each.grad for each in given if each.grad is not None])
     for whole, chunked in zip(*gradients, strict=True):
         torch.testing.assert_close(whole, chunked, atol=2e-2, rtol=2e-2)
@@ -91,11 +101,11 @@ def test_the_variable_length_kernel_is_for_gpus_in_half_precision() -> None:
 @pytest.mark.parametrize("backend", ["varlen", "flex", "sdpa"])
 def test_backends_on_a_gpu_agree_in_values_and_gradients(backend: Backend) -> None:
     q, k, v, lengths = packs()
-    whole = [each.repeat(1, 1, 4).requires_grad_() for each in (q, k, v)]                # heads of 64: kernels want wide ones
-    expected = sample_by_sample(*whole, first=CLEAN, second=QUERIES)
+    whole = Given(*(each.repeat(1, 1, 4).requires_grad_() for each in (q, k, v)))        # heads of 64: kernels want wide ones
+    expected = sample_by_sample(whole.q, whole.k, whole.v, first=CLEAN, second=QUERIES)
     expected.square().sum().backward()
-    given = [each.detach().to("cuda", torch.bfloat16).requires_grad_() for each in whole]
-    found = attend(*given, layout(Lengths(*(each.cuda() for each in lengths)), backend))
+    given = Given(*(each.detach().to("cuda", torch.bfloat16).requires_grad_() for each in whole))
+    found = attend(given.q, given.k, given.v, layout(Lengths(*(each.cuda() for each in lengths)), backend))
     found.float().square().sum().backward()
     torch.testing.assert_close(found.float().cpu(), expected, atol=2e-2, rtol=2e-2)
     for one, other in zip(given, whole, strict=True):

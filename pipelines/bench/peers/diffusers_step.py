@@ -20,6 +20,8 @@ from diffusers import FluxTransformer2DModel, ZImageTransformer2DModel
 from torch import Tensor, nn
 
 Forward = Callable[[], Tensor]
+LONGEST = 8192
+"""Cells that Z-Image knows positions of in a line."""
 
 
 def main(name: str, work: dict) -> None:
@@ -55,14 +57,14 @@ def step(forward: Forward, optimizer: torch.optim.Optimizer, device: torch.devic
 
 def closest(build: Callable[[dict, int, int], nn.Module], work: dict) -> nn.Module:
     """The model whose size is closest to what is wanted, among widths near ours and all depths; the wider of equals."""
-    wanted, head = work["parameters"], sum(work["rope_axes"])
+    wanted, dit, head = work["parameters"], work["dit"], sum(work["dit"]["rope_axes"])
     sizes = {}
     with torch.device("meta"):
-        for width in (work["width"] - head, work["width"], work["width"] + head):
-            one, two = count(build(work, width, 1)), count(build(work, width, 2))
+        for width in (dit["width"] - head, dit["width"], dit["width"] + head):
+            one, two = count(build(dit, width, 1)), count(build(dit, width, 2))
             depth = max(1, round((wanted - one) / (two - one)) + 1)
             sizes[width, depth] = abs(one + (depth - 1) * (two - one) - wanted)
-    return build(work, *min(sizes, key=lambda size: (sizes[size], -size[0])))
+    return build(dit, *min(sizes, key=lambda size: (sizes[size], -size[0])))
 
 
 def count(model: nn.Module) -> int:
@@ -70,19 +72,20 @@ def count(model: nn.Module) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
 
 
-def z_image(work: dict, width: int, depth: int) -> ZImageTransformer2DModel:
+def z_image(dit: dict, width: int, depth: int) -> ZImageTransformer2DModel:
     """Z-Image with one refiner block per stream, where the 6 B model has two before its thirty."""
+    num_heads = width // sum(dit["rope_axes"])
     return ZImageTransformer2DModel(
-        all_patch_size=(1,), in_channels=work["shape"]["channels"], dim=width, n_layers=depth, n_refiner_layers=1,
-        n_heads=width // sum(work["rope_axes"]), n_kv_heads=width // sum(work["rope_axes"]), cap_feat_dim=work["shape"]["text_width"],
-        axes_dims=work["rope_axes"], axes_lens=[1024, 8, 1 + max(images(work))],
+        all_patch_size=(1,), in_channels=dit["latent_channels"], dim=width, n_layers=depth, n_refiner_layers=1,
+        n_heads=num_heads, n_kv_heads=num_heads, cap_feat_dim=dit["text_width"], axes_dims=dit["rope_axes"],
+        axes_lens=[1024, 8, LONGEST],
     )  # fmt: skip
 
 
 def z_image_forward(model: ZImageTransformer2DModel, work: dict) -> Forward:
     """Loss of the target's cells."""
-    lines = [torch.randn(work["shape"]["channels"], 1, 1, length) for length in images(work)]
-    texts = [torch.randn(sample["text"], work["shape"]["text_width"]) for sample in work["samples"]]
+    lines = [torch.randn(work["dit"]["latent_channels"], 1, 1, length) for length in images(work)]
+    texts = [torch.randn(sample["text"], work["dit"]["text_width"]) for sample in work["samples"]]
     noise, times = [torch.randn_like(line) for line in lines], torch.rand(len(lines))
     lengths = [area(sample["target"]) for sample in work["samples"]]
 
@@ -94,22 +97,23 @@ def z_image_forward(model: ZImageTransformer2DModel, work: dict) -> Forward:
     return forward
 
 
-def flux(work: dict, width: int, depth: int) -> FluxTransformer2DModel:
+def flux(dit: dict, width: int, depth: int) -> FluxTransformer2DModel:
     """FLUX of single-stream blocks alone."""
-    head = sum(work["rope_axes"])
+    head = sum(dit["rope_axes"])
     return FluxTransformer2DModel(
-        in_channels=work["shape"]["channels"], num_layers=0, num_single_layers=depth, attention_head_dim=head,
-        num_attention_heads=width // head, joint_attention_dim=work["shape"]["text_width"], pooled_projection_dim=work["shape"]["text_width"],
-        axes_dims_rope=tuple(work["rope_axes"]),
+        in_channels=dit["latent_channels"], num_layers=0, num_single_layers=depth, attention_head_dim=head,
+        num_attention_heads=width // head, joint_attention_dim=dit["text_width"], pooled_projection_dim=dit["text_width"],
+        axes_dims_rope=tuple(dit["rope_axes"]),
     )  # fmt: skip
 
 
 def flux_forward(model: FluxTransformer2DModel, work: dict) -> Forward:
     """Loss of the target's cells."""
-    num, longest, text = len(work["samples"]), max(images(work)), max(sample["text"] for sample in work["samples"])
-    latents, noise = torch.randn(num, longest, work["shape"]["channels"]), torch.randn(num, longest, work["shape"]["channels"])
-    states, pooled, times = torch.randn(num, text, work["shape"]["text_width"]), torch.randn(num, work["shape"]["text_width"]), torch.rand(num)
-    is_target = torch.arange(longest)[None] < torch.tensor([area(sample["target"]) for sample in work["samples"]])[:, None]
+    samples, channels, text_width = work["samples"], work["dit"]["latent_channels"], work["dit"]["text_width"]
+    num, longest, text = len(samples), max(images(work)), max(sample["text"] for sample in samples)
+    latents, noise = torch.randn(num, longest, channels), torch.randn(num, longest, channels)
+    states, pooled, times = torch.randn(num, text, text_width), torch.randn(num, text_width), torch.rand(num)
+    is_target = torch.arange(longest)[None] < torch.tensor([area(sample["target"]) for sample in samples])[:, None]
     places, text_places = torch.zeros(longest, 3), torch.zeros(text, 3)
     places[:, 2] = torch.arange(longest)
 
