@@ -28,7 +28,7 @@ class Event(NamedTuple):
 
     def line(self) -> str:
         """JSON: time, kind, then the facts."""
-        return json.dumps({"time": self.time.isoformat(timespec="milliseconds"), "kind": self.kind, **self.facts}) + "\n"
+        return json.dumps({"time": self.time.isoformat(), "kind": self.kind, **self.facts}) + "\n"
 
 
 class Events:

@@ -1,10 +1,10 @@
 """Finds workers that hang: heartbeats in the run's folder, compared by a thread that training cannot block.
 
-Every worker's thread writes a heartbeat a second: how many steps it has done and what it is doing. A stopped process writes none;
-one that is stuck in its data goes on writing that it is at its data, while the others wait for it in a collective call. Up to four
-workers, spread over the run, look at all heartbeats. Whoever finds a hang names the worker in the run's events and ends its own
-process, so that Ray Train starts the group anew from the newest checkpoint. PyTorch's own watchdog was rejected as the only one:
-it says which call timed out, not whose fault it was, and gloo has none.
+Every worker's thread writes a heartbeat a second: how many steps it has done and what it is doing. A stopped process writes
+none; one that is stuck in its data goes on writing that it is at its data, while the others wait for it in a collective call. Up
+to four workers, spread over the run, look at all heartbeats. Whoever finds a hang names the worker in the run's events and ends
+its own process, so that Ray Train starts the group anew from the newest checkpoint. PyTorch's own watchdog was rejected as the
+only one: it says which call timed out, not whose fault it was, and gloo has none.
 
 Only time in which the watcher itself was running counts, and only its own clock is read.
 """
@@ -32,10 +32,10 @@ HANG_EXIT_CODE = 75
 
 _TICK_S = 1.0
 _NUM_WATCHERS = 4
-_WAITING: Mapping[Doing, int] = {"compute": 1, "collective": 2}
-"""How likely one who does this waits for others: passes of sharded networks send and receive too."""
 _FIRST_STEP_FACTOR = 10                # compilation and the first batch take their time
 _SLOW_STEP_FACTOR = 3
+_WAITING: Mapping[Doing, int] = {"compute": 1, "collective": 2}
+"""How likely one who does this waits for others: passes of sharded networks send and receive too."""
 
 
 class Heartbeat(NamedTuple):
