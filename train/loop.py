@@ -9,7 +9,7 @@ A step that would do harm is not taken, and what was in it is named (`train.guar
 import logging
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, NamedTuple
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from models.context import Context
 from train.objectives.contract import B, Meter, Objective, PackInput, Phase, StepInput
 from train.parallel.world import World
 from train.precision import Precision
@@ -56,7 +57,7 @@ class Taken(NamedTuple):
 
 @dataclass(frozen=True)
 class Hooks:
-    """What is told of a run's course, and asked."""
+    """What a run is given besides its data: whom to tell of its course, and whom to ask."""
 
     after_step: Callable[[StepInput[object], Taken], None]
     """Called once `state.num_steps_done` has moved on."""
@@ -67,6 +68,8 @@ class Hooks:
     doing: Callable[[str], None] = field(default=lambda _: None)
     """Told what begins: "data", "compute", "collective"."""
     is_asked_to_stop: Callable[[], bool] = field(default=lambda: False)
+    contexts: Mapping[range, Context] = field(default_factory=dict)
+    """Groups of workers that share packs, by their ranks."""
 
 
 class Stopped(Exception):  # noqa: N818  a turn of events, not an error
@@ -120,7 +123,7 @@ def _update(
     engine, began = state.engine, time.perf_counter()
     hooks.doing("compute")
     engine.begin(phase.name, frozen=hooks.frozen(given.step))
-    losses, meters = _differentiate(state, given, phase, precision=loop.precision, device=world.device)
+    losses, meters = _differentiate(state, given, phase, precision=loop.precision, hooks=hooks, device=world.device)
     compute_s = time.perf_counter() - began
     hooks.doing("collective")
     (loss,) = world.total([sum(pack.share * value for pack, value in losses)])
@@ -138,7 +141,7 @@ def _update(
 
 
 def _differentiate(
-    state: TrainState[B], given: StepInput[B], phase: Phase, *, precision: Precision, device: torch.device
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, precision: Precision, hooks: Hooks, device: torch.device
 ) -> tuple[list[tuple[PackInput[B], float]], dict[str, Meter]]:
     """Every pack's loss, and the sums of the meters. Where passes send and receive, all workers run equally many."""
     engine = state.engine
@@ -150,7 +153,7 @@ def _differentiate(
         pack = given.packs[number] if is_real else given.packs[-1]
         batch = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), pack.batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            terms = engine.loss(batch, phase.name)
+            terms = engine.loss(batch, phase.name, None if pack.ranks is None else hooks.contexts[pack.ranks])
         engine.backward((pack.share if is_real else 0.0) * terms.total, is_last=number == num_passes - 1)
         if is_real:
             losses.append((pack, terms.total.detach()))

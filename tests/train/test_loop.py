@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from models.bundle import Contents
+from models.context import Context
 from models.cost import PER_SAMPLE
 from train.guard import Diverged, Guard, GuardConfig, RolledBack
 from train.loop import Hooks, LoopConfig, Stopped, Taken, train_steps
@@ -42,7 +43,7 @@ class Game:
             ParameterGroup("adamw", list(self.network["discriminator"].parameters()), DISCRIMINATOR, rate=0.5),
         ]
 
-    def loss(self, batch: Tensor, phase: str) -> LossTerms:
+    def loss(self, batch: Tensor, phase: str, context: Context | None = None) -> LossTerms:
         self.phases_run.append(phase)
         score = self.network["discriminator"](self.network["generator"](batch))
         aim = 0.0 if phase == "generator" else 1.0

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from curation.decode import training_view
 from models.autoencoder import Autoencoder, AutoencoderConfig, ResidualBlock
 from models.bundle import AutoencoderBundle, Contents
+from models.context import Context
 from models.cost import PER_SAMPLE
 from models.perception.perceptual import PerceptualDistance
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
@@ -104,7 +105,7 @@ class AutoencoderObjective:
             noise.append(torch.randn(self.config.autoencoder.latent_channels, side, side, generator=generator))
         return PictureBatch(_in_range(torch.stack(pictures)), self.config.latent_noise * torch.stack(noise))
 
-    def loss(self, batch: PictureBatch, phase: str) -> LossTerms:  # noqa: ARG002  there is one phase
+    def loss(self, batch: PictureBatch, phase: str, context: Context | None = None) -> LossTerms:  # noqa: ARG002  one phase, no tokens
         raw = self.autoencoder.raw_latent(batch.pictures)
         spread = raw.detach().std((0, 2, 3), keepdim=True)  # a share of it: larger latents do not drown the noise
         decoded = self.autoencoder.decode_raw(raw + spread * batch.latent_noise).float()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from curation.tables import Task
 from models.bundle import Contents
+from models.context import Context
 from models.cost import Cost
 
 B = TypeVar("B")
@@ -169,8 +170,13 @@ class Objective(Protocol[B]):
         """A batch, with every random draw in it made from the samples' keys."""
         ...
 
-    def loss(self, batch: B, phase: str) -> LossTerms:
-        """The loss of a batch in a phase, a mean over its units."""
+    def loss(self, batch: B, phase: str, context: Context | None = None) -> LossTerms:
+        """The loss of a batch in a phase, a mean over its units.
+
+        Args:
+            context: workers that share the batch, each of which is given all of it: this worker's part of the mean. Only objectives
+                whose unit is a token are given one.
+        """
         ...
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:

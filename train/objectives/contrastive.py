@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from curation.decode import training_view
 from models.bundle import Contents, ContrastiveBundle
+from models.context import Context
 from models.cost import PER_SAMPLE
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead, contrastive_loss
 from models.perception.efficientnet import VIEW_PX, LiteFeatures
@@ -90,7 +91,7 @@ class Contrastive:
             noise.append(torch.randn(features[-1].shape, generator=generator))
         return FeatureBatch(torch.stack(features), torch.stack(noise), self._pooled_texts(texts))
 
-    def loss(self, batch: FeatureBatch, phase: str) -> LossTerms:  # noqa: ARG002  there is one phase
+    def loss(self, batch: FeatureBatch, phase: str, context: Context | None = None) -> LossTerms:  # noqa: ARG002  one phase, no tokens
         images = self.head.encode_images(batch.features, noise=batch.noise)
         texts = self.head.encode_texts(batch.texts)
         loss = contrastive_loss(images, texts, self.head.scale())

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from curation.tables import TASKS
 from models.bundle import Contents, GeneratorBundle
+from models.context import Context
 from models.cost import Cost, transformer_cost
 from models.dit import DiT, DiTConfig, Memory
 from models.flow import logit_normal_times, point_on_path, velocity_target
@@ -136,13 +137,14 @@ class Flow:
             task=torch.tensor([TASKS.index(sample.task) for sample in drawn]).repeat_interleave(copies),
         )  # fmt: skip
 
-    def loss(self, batch: FlowBatch, phase: str) -> LossTerms:  # noqa: ARG002  there is one phase
+    def loss(self, batch: FlowBatch, phase: str, context: Context | None = None) -> LossTerms:  # noqa: ARG002  there is one phase
         token_time = batch.time.repeat_interleave(batch.data.lengths)
         point = point_on_path(batch.data.latents, batch.noise, token_time)
-        memory = repeated(self.dit.remember(batch.clean), batch.sample)
-        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory)
-        error = (predicted - velocity_target(batch.data.latents, batch.noise)).square().mean(1)  # m
-        return LossTerms(error.mean(), _by_task_and_time(error.detach(), batch))
+        memory = repeated(self.dit.remember(batch.clean, context), batch.sample)
+        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory, context)
+        own = slice(None) if context is None else context.rows(len(point))
+        error = (predicted - velocity_target(batch.data.latents, batch.noise)[own]).square().mean(1)
+        return LossTerms(error.sum() / len(point), _by_task_and_time(error.detach(), batch, own))
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""
@@ -170,13 +172,13 @@ class Flow:
         return "" if is_dropped else text
 
 
-def _by_task_and_time(error: Float[Tensor, " m"], batch: FlowBatch) -> dict[str, Meter]:
-    """Mean squared error per token, of each task and of each quarter of the times."""
+def _by_task_and_time(error: Float[Tensor, " _"], batch: FlowBatch, own: slice) -> dict[str, Meter]:
+    """Mean squared error per token, of each task and of each quarter of the times; `error` is of the tokens `own`."""
     quarter = (batch.time * NUM_TIME_BINS).long().clamp(max=NUM_TIME_BINS - 1)
     return {
-        **_grouped(error, batch.task.repeat_interleave(batch.data.lengths), [f"flow_mse_{task}" for task in TASKS]),
+        **_grouped(error, batch.task.repeat_interleave(batch.data.lengths)[own], [f"flow_mse_{task}" for task in TASKS]),
         **_grouped(
-            error, quarter.repeat_interleave(batch.data.lengths),
+            error, quarter.repeat_interleave(batch.data.lengths)[own],
             [f"flow_mse_t{100 * i // NUM_TIME_BINS:02d}" for i in range(NUM_TIME_BINS)],
         ),
     }  # fmt: skip

@@ -5,6 +5,7 @@ from typing import Generic, Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
+from models.context import Context
 from train.objectives.contract import B, LossTerms, Objective
 
 Tensors = dict[str, Tensor]
@@ -20,8 +21,8 @@ class LossModule(nn.Module, Generic[B]):
         self.network = objective.network
         self._loss = objective.loss
 
-    def forward(self, batch: B, phase: str) -> LossTerms:
-        return self._loss(batch, phase)
+    def forward(self, batch: B, phase: str, context: Context | None) -> LossTerms:
+        return self._loss(batch, phase, context)
 
 
 @runtime_checkable
@@ -46,7 +47,7 @@ class Engine(Protocol[B]):
         """
         ...
 
-    def loss(self, batch: B, phase: str) -> LossTerms:
+    def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
         """The objective's loss."""
         ...
 

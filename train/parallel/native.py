@@ -15,6 +15,7 @@ from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimi
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
+from models.context import Context
 from train.objectives.contract import B, LossTerms, ParameterGroup
 from train.optim import of_phase, parameters_of, set_rates
 from train.parallel.engine import Checkpointed, LossModule, Tensors
@@ -43,8 +44,8 @@ class NativeEngine(Generic[B]):
         for name, parameter in self.network.named_parameters():
             parameter.requires_grad_(id(parameter) in moved and not name.startswith(frozen))
 
-    def loss(self, batch: B, phase: str) -> LossTerms:
-        return self._module(batch, phase)
+    def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
+        return self._module(batch, phase, context)
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:  # noqa: ARG002  gradients are summed when all are there
         loss.backward()

@@ -17,6 +17,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
+from models.context import Context
 from train.objectives.contract import B, LossTerms
 from train.optim import set_rates
 from train.parallel.engine import Checkpointed, LossModule, Tensors
@@ -69,8 +70,8 @@ class ZeroEngine(Generic[B]):
         if frozen:
             raise ValueError(f"parallel.kind=deepspeed cannot freeze {frozen}; use parallel.kind=fsdp, or freeze nothing")
 
-    def loss(self, batch: B, phase: str) -> LossTerms:
-        return self._engine(batch, phase)
+    def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
+        return self._engine(batch, phase, context)
 
     def backward(self, loss: Tensor, *, is_last: bool) -> None:
         self._engine.set_gradient_accumulation_boundary(is_last)
