@@ -26,9 +26,13 @@ QUIET_LIBRARIES = {"LANCE_LOG": "error"}
 """Lance warns at every commit of a column file that the operation is young; it reads this when it is imported."""
 
 
-def quiet_libraries() -> None:
+LIBRARY_DEFAULTS = {**QUIET_LIBRARIES, "MLFLOW_HTTP_REQUEST_TIMEOUT": "20", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2"}
+"""MLflow itself would wait for minutes at every call; `infra.outbox` tries again without anyone waiting."""
+
+
+def set_library_defaults() -> None:
     """Set what libraries read when they are imported, unless the user has; call before anything else is imported."""
-    for name, value in QUIET_LIBRARIES.items():
+    for name, value in LIBRARY_DEFAULTS.items():
         os.environ.setdefault(name, value)
 
 

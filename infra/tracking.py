@@ -2,6 +2,9 @@
 
 The only user of MLflow beside `infra.registry`. SQLite inside the workspace unless a server is given. The client is used with
 explicit run ids throughout, never the fluent API: without a global active run, threads and workers cannot mix up their runs.
+
+What a job records is delivered by a thread (`infra.outbox`): a server that goes away neither stops nor slows the job. Only a run
+that is opened for the first time needs its answer, because results name the run they come from.
 """
 
 import json
@@ -11,9 +14,9 @@ import shutil
 import tempfile
 import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -22,13 +25,19 @@ from pydantic import BaseModel
 
 from infra import provenance
 from infra.errors import UserError
+from infra.outbox import Outbox
 from infra.storage import Workspace
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run as MlflowEntity
+    from mlflow.entities import Metric
+
+logger = logging.getLogger(__name__)
 
 EXPERIMENT = "seedbed"
+PATIENCE_S = 30.0
+"""How long the end of a run waits for a server that takes nothing."""
+
 _BATCH = 1000                     # MLflow's limit of metrics in one request
 _CHAIN_FILE = "chain.json"
 
@@ -54,11 +63,15 @@ class Run(Protocol):
         ...
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        """Keep a copy of a local file among the run's artifacts."""
+        """Keep a copy of a local file among the run's artifacts; it must stay in its place until the run ends."""
         ...
 
     def log_text(self, text: str, name: str) -> None:
         """Keep a text among the run's artifacts."""
+        ...
+
+    def log_image(self, path: Path, key: str, *, step: int) -> None:
+        """Show a local picture under `key`, on a slider over the steps."""
         ...
 
     def log_table(self, ref_uri: str, version: int, context: str) -> None:
@@ -88,11 +101,16 @@ class Tracking(Protocol):
 
 
 class Tracker:
-    """Runs in MLflow. Nothing is imported or created before the first use."""
+    """Runs in MLflow. Nothing is imported or created before the first use.
 
-    def __init__(self, workspace: Workspace, *, tracking_uri: str | None = None) -> None:
+    Args:
+        patience_s: how long the end of a run waits for a server that takes nothing.
+    """
+
+    def __init__(self, workspace: Workspace, *, tracking_uri: str | None = None, patience_s: float = PATIENCE_S) -> None:
         self._workspace = workspace
         self._given_uri = tracking_uri
+        self._patience_s = patience_s
         self._chain_run_id: str | None = None
 
     @cached_property
@@ -136,24 +154,38 @@ class Tracker:
     def run(self, job: str, config: BaseModel, *, digest: str) -> Iterator[Run]:
         """A child of the chain's run for the time of the block; a job that was broken off goes on in the run it had.
 
-        The run ends as FINISHED, FAILED (an exception) or KILLED (interrupted).
+        The run ends as FINISHED, FAILED (an exception) or KILLED (interrupted). What could not be delivered is said then.
+
+        Raises:
+            UserError: the server does not answer, and there is no run to go on in.
         """
-        run = MlflowRun(self.client, self._unfinished(job, digest) or self._create(job, config, digest=digest))
+        run_id = self._reopened(job, digest) or self._create(job, config, digest=digest)
+        outbox = Outbox(may_succeed_later=_may_succeed_later)
+        run = MlflowRun(self.client, run_id, deliver=outbox.put)
         status = "FAILED"
         try:
             run.log_text(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True), "config.yaml")
             yield run
             status = "FINISHED"
+            self._workspace.delete(*_memory_of(job, digest))
         except KeyboardInterrupt:
             status = "KILLED"
             raise
         finally:
-            self.client.set_terminated(run.id, status=status)
+            outbox.put(partial(self.client.set_terminated, run_id, status=status))
+            lost = outbox.close(patience_s=self._patience_s)
+            if lost is not None:
+                logger.warning("not all of a run is recorded", extra={"run": run_id, "server": self.uri, **lost._asdict()})
 
     def close(self) -> None:
         """End the chain's run, if it was used."""
+        from mlflow.exceptions import MlflowException
+
         if self._chain_run_id is not None:
-            self.client.set_terminated(self._chain_run_id, status="FINISHED")
+            try:
+                self.client.set_terminated(self._chain_run_id, status="FINISHED")
+            except MlflowException as error:
+                logger.warning("the chain's run stays open", extra={"server": self.uri, "problem": _one_line(error)})
             self._chain_run_id = None
 
     def _open_chain(self) -> str:
@@ -175,16 +207,39 @@ class Tracker:
         known = self.client.search_runs([self.experiment_id], filter_string=wanted, max_results=1)
         return record["run_id"] if known else None
 
-    def _unfinished(self, job: str, digest: str) -> str | None:
-        same_job = f"tags.stage = '{job}' and tags.`config.sha` = '{digest}'"
-        wanted = f"{same_job} and tags.`mlflow.parentRunId` = '{self.chain_run_id}' and attributes.status != 'FINISHED'"
-        runs: Sequence[MlflowEntity] = self.client.search_runs([self.experiment_id], filter_string=wanted)
-        if not runs:
+    def _reopened(self, job: str, digest: str) -> str | None:
+        """The run of a job that was broken off; trusted to be there while the server does not answer."""
+        from mlflow.exceptions import MlflowException
+
+        memory = _memory_of(job, digest)
+        if not self._workspace.exists(*memory):
             return None
-        self.client.update_run(runs[0].info.run_id, status="RUNNING")
-        return runs[0].info.run_id
+        record = json.loads(self._workspace.read_text(*memory))
+        if record["tracking_uri"] != self.uri:
+            return None
+        try:
+            self.client.update_run(record["run_id"], status="RUNNING")
+        except MlflowException as error:
+            if not _may_succeed_later(error):
+                return None
+            logger.warning("the tracking server does not answer", extra={"server": self.uri, "problem": _one_line(error)})
+        return record["run_id"]
 
     def _create(self, job: str, config: BaseModel, *, digest: str) -> str:
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run_id = self._created(job, config, digest=digest)
+        except MlflowException as error:
+            if not _may_succeed_later(error):
+                raise
+            raise UserError(
+                f"no MLflow answers at {self.uri} ({_one_line(error)}); start it, or correct or unset MLFLOW_TRACKING_URI"
+            ) from error
+        self._workspace.write_text(json.dumps({"run_id": run_id, "tracking_uri": self.uri}), *_memory_of(job, digest))
+        return run_id
+
+    def _created(self, job: str, config: BaseModel, *, digest: str) -> str:
         tags = {"stage": job, "config.sha": digest, "mlflow.parentRunId": self.chain_run_id, **_provenance_tags()}
         seed = getattr(config, "seed", None)
         if isinstance(seed, int):
@@ -192,18 +247,26 @@ class Tracker:
         return self.client.create_run(self.experiment_id, tags=tags, run_name=f"{job} {digest}").info.run_id
 
 
-class MlflowRun:
-    """One run in MLflow, reached by its id."""
+Deliver = Callable[[Callable[[], object]], None]
 
-    def __init__(self, client: "MlflowClient", run_id: str) -> None:
-        self._client = client
+
+class MlflowRun:
+    """One run in MLflow, reached by its id.
+
+    Args:
+        deliver: makes a call now, or sees to it that it is made; calls may be repeated.
+    """
+
+    def __init__(self, client: "MlflowClient", run_id: str, *, deliver: Deliver) -> None:
+        self._client, self._deliver = client, deliver
         self.id = run_id
 
     def log_params(self, params: Mapping[str, str | int | float | bool]) -> None:
         """Settings of the run; a value that was logged before must not change."""
         from mlflow.entities import Param
 
-        self._client.log_batch(self.id, params=[Param(key, str(value)) for key, value in params.items()])
+        entries = [Param(key, str(value)) for key, value in params.items()]
+        self._deliver(partial(self._client.log_batch, self.id, params=entries))
 
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
         """Numbers named ``stage/quantity_unit``."""
@@ -213,18 +276,21 @@ class MlflowRun:
         """Numbers of many steps in few requests."""
         from mlflow.entities import Metric
 
-        now = int(time.time() * 1000)
+        now = int(time.time() * 1000)                                # of the measurement, so that what arrives twice is one
         entries = [Metric(key, float(value), now, step) for step, metrics in rows for key, value in metrics.items()]
-        for start in range(0, len(entries), _BATCH):
-            self._client.log_batch(self.id, metrics=entries[start : start + _BATCH])
+        self._deliver(partial(_log_in_batches, self._client, self.id, entries))
 
     def log_file(self, path: Path, folder: str = "") -> None:
-        """Keep a copy of a local file among the run's artifacts."""
-        self._client.log_artifact(self.id, str(path), folder or None)
+        """Keep a copy of a local file among the run's artifacts; it must stay in its place until the run ends."""
+        self._deliver(partial(self._client.log_artifact, self.id, str(path), folder or None))
 
     def log_text(self, text: str, name: str) -> None:
         """Keep a text among the run's artifacts."""
-        self._client.log_text(self.id, text, name)
+        self._deliver(partial(self._client.log_text, self.id, text, name))
+
+    def log_image(self, path: Path, key: str, *, step: int) -> None:
+        """Show a local picture under `key`, on a slider over the steps."""
+        self._deliver(partial(_log_image, self._client, self.id, path, key, step=step, timestamp_ms=int(time.time() * 1000)))
 
     def log_table(self, ref_uri: str, version: int, context: str) -> None:
         """Say which table at which version went in or came out (`context`: "input", "output", "selection")."""
@@ -234,61 +300,47 @@ class MlflowRun:
 
         source = CodeDatasetSource(tags={"uri": ref_uri, "version": str(version)})
         dataset = MetaDataset(source, name=Path(ref_uri.partition("?")[0]).stem[:500], digest=f"v{version}")
-        tag = InputTag("mlflow.data.context", context)
-        self._client.log_inputs(self.id, [DatasetInput(dataset._to_mlflow_entity(), [tag])])
+        given = DatasetInput(dataset._to_mlflow_entity(), [InputTag("mlflow.data.context", context)])
+        self._deliver(partial(self._client.log_inputs, self.id, [given]))
         self.set_tags({f"table.{context}.{dataset.name}": f"{ref_uri}@{version}"})
 
     def set_tags(self, tags: Mapping[str, str | int | float | bool]) -> None:
         """Short facts to find the run by."""
         from mlflow.entities import RunTag
 
-        self._client.log_batch(self.id, tags=[RunTag(key, str(value)) for key, value in tags.items()])
+        entries = [RunTag(key, str(value)) for key, value in tags.items()]
+        self._deliver(partial(self._client.log_batch, self.id, tags=entries))
 
 
-class NullTracker:
-    """Records nothing; for tests and dry runs."""
-
-    chain_run_id = ""
-
-    @contextmanager
-    def run(self, job: str, config: BaseModel, *, digest: str) -> Iterator[Run]:  # noqa: ARG002 (the protocol's names)
-        """A run that forgets."""
-        yield NullRun()
-
-    def close(self) -> None:
-        """Nothing to end."""
+def _memory_of(job: str, digest: str) -> tuple[str, str]:
+    """Where the run of a job is remembered while it is under way, so that it is found again without asking anybody."""
+    return "jobs", f"{job}-{digest}.run"
 
 
-class NullRun:
-    """Accepts everything, keeps nothing."""
-
-    id = ""
-
-    def log_params(self, params: Mapping[str, str | int | float | bool]) -> None:
-        """Forget."""
-
-    def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
-        """Forget."""
-
-    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
-        """Forget."""
-
-    def log_file(self, path: Path, folder: str = "") -> None:
-        """Forget."""
-
-    def log_text(self, text: str, name: str) -> None:
-        """Forget."""
-
-    def log_table(self, ref_uri: str, version: int, context: str) -> None:
-        """Forget."""
-
-    def set_tags(self, tags: Mapping[str, str | int | float | bool]) -> None:
-        """Forget."""
+def _log_in_batches(client: "MlflowClient", run_id: str, entries: "Sequence[Metric]") -> None:
+    for start in range(0, len(entries), _BATCH):
+        client.log_batch(run_id, metrics=entries[start : start + _BATCH])
 
 
-def attach(tracking_uri: str, run_id: str) -> Run:
-    """The run from elsewhere, for example from a training worker; whoever opened it also ends it."""
-    return MlflowRun(_client(tracking_uri), run_id)
+def _log_image(client: "MlflowClient", run_id: str, path: Path, key: str, *, step: int, timestamp_ms: int) -> None:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        client.log_image(run_id, image, key=key, step=step, timestamp=timestamp_ms)
+
+
+def _may_succeed_later(error: Exception) -> bool:
+    """Whether the server or the way to it is at fault, not what was sent."""
+    from mlflow.exceptions import MlflowException
+
+    if isinstance(error, MlflowException):
+        status = error.get_http_status_code()
+        return status >= 500 or status in (408, 429)
+    return isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _create_database(path: Path) -> None:

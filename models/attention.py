@@ -1,83 +1,263 @@
 """Attention between packed sequences of unequal lengths, without a mask in sight of the caller.
 
 The causal diffusion mask (clean tokens see clean tokens, noisy tokens see their whole sample) equals two calls of one
-variable-length attention: clean -> clean and noisy -> clean + noisy. Each call knows, for queries and for keys, how many
-tokens every sample has. There is no variable-length kernel for CPUs in torch 2.13 (and no backward of FlexAttention), so
-tokens are gathered into a rectangle, padded to the longest sample, attended with a key mask, and scattered back; the
-linear layers around it never see padding. The index tensors are computed once a pack and shared by all blocks.
+variable-length attention: clean -> clean and noisy -> clean + noisy. Each call knows, for queries and for keys, how many tokens
+every sample has. What that means for a way to compute it is worked out once a pack, in a layout, and shared by all blocks.
+
+Three ways, one result; `backend_for` picks:
+
+* ``varlen``: FlashAttention's kernel for packed sequences (Dao 2023, arXiv:2307.08691). CUDA, half precision.
+* ``flex``: FlexAttention with a mask of samples (Dong et al. 2024, arXiv:2412.05496). CUDA; on a CPU forward only.
+* ``sdpa``: torch's attention on rectangles, everywhere. Tokens are gathered into rectangles of samples that are about equally
+  long, attended, and scattered back; the linear layers around it never see padding. One rectangle padded to the longest
+  sample would do more work on padding than on tokens.
 
 s samples · n query tokens · m key tokens · q, k longest query and key sequence · h heads · g key-value heads · e head width
 """
 
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch.autograd.function import FunctionCtx
 from torch.nn import functional
+from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
+from torch.nn.attention.varlen import varlen_attn
+
+Backend = Literal["varlen", "flex", "sdpa"]
+
+
+class Lengths(NamedTuple):
+    """Tokens of every sample, for queries and for keys that may lie in two packs, ``cat(first pack, second pack)``."""
+
+    queries: Int[Tensor, " s"]
+    first_keys: Int[Tensor, " s"]
+    second_keys: Int[Tensor, " s"]
+
+
+class Ragged(NamedTuple):
+    """Packed sequences as they are, for the variable-length kernel."""
+
+    query_starts: Int[Tensor, " s+1"]
+    key_starts: Int[Tensor, " s+1"]
+    key_order: Int[Tensor, " m"]
+    """Row of every key, sample after sample."""
+    longest_query: int
+    longest_key: int
 
 
 class Rectangle(NamedTuple):
-    """Where packed tokens sit in a [samples, longest] rectangle, and back."""
+    """Samples of like length, padded to the longest of them."""
 
-    gather: Int[Tensor, "s k"]
-    """Packed row of every cell; padding cells repeat a valid row."""
+    num_samples: int
+    is_real: Bool[Tensor, "s 1 1 k"] | None
+    """False at padded keys; None without any."""
+
+
+class Rectangles(NamedTuple):
+    """Where packed tokens sit in rectangles one behind the other, and back."""
+
+    query_cells: Int[Tensor, " cells"]
+    """Query row of every cell; padding repeats a valid row."""
+    key_cells: Int[Tensor, " cells"]
     scatter: Int[Tensor, " n"]
-    """Cell (flattened) of every packed row."""
-    is_real: Bool[Tensor, "s k"]
-    """False in padding."""
+    """Cell of every query row."""
+    query_sizes: tuple[int, ...]
+    """Cells of every rectangle."""
+    key_sizes: tuple[int, ...]
+    rectangles: tuple[Rectangle, ...]
 
 
-def rectangle(lengths: Int[Tensor, " s"]) -> Rectangle:
-    """The rectangle of sequences packed one behind the other."""
-    longest = int(lengths.max())
-    starts = torch.cumsum(lengths, 0) - lengths
-    cell = torch.arange(longest, device=lengths.device)
-    is_real = cell[None] < lengths[:, None]
-    gather = starts[:, None] + torch.minimum(cell[None], lengths[:, None] - 1)
-    return Rectangle(gather, is_real.flatten().nonzero()[:, 0], is_real)
+Layout = Ragged | Rectangles | BlockMask
 
 
-def joined_rectangle(first: Int[Tensor, " s"], second: Int[Tensor, " s"]) -> Rectangle:
-    """The rectangle of samples whose tokens lie in two packs concatenated as ``cat(first pack, second pack)``."""
-    whole = rectangle(first + second)
-    first_starts, second_starts = torch.cumsum(first, 0) - first, torch.cumsum(second, 0) - second + first.sum()
-    cell = torch.minimum(torch.arange(whole.gather.shape[1], device=first.device)[None], (first + second)[:, None] - 1)
-    in_first = cell < first[:, None]
-    gather = torch.where(in_first, first_starts[:, None] + cell, second_starts[:, None] + cell - first[:, None])
-    return whole._replace(gather=gather)
+def backend_for(device: torch.device, dtype: torch.dtype) -> Backend:
+    """The fastest way on a device that has a backward pass there; the variable-length kernel knows half precision only."""
+    return "varlen" if device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) else "sdpa"
+
+
+def layout(lengths: Lengths, backend: Backend) -> Layout:
+    """All that a backend needs to know of a pack, once for all blocks."""
+    match backend:
+        case "varlen":
+            return _ragged(lengths)
+        case "flex":
+            return _sample_mask(lengths)
+        case "sdpa":
+            return _rectangles(lengths)
+
+
+def within(lengths: Int[Tensor, " s"]) -> Lengths:
+    """Sequences that look at themselves."""
+    return Lengths(lengths, lengths, torch.zeros_like(lengths))
 
 
 def attend(
-    queries: Float[Tensor, "n h e"],
-    keys: Float[Tensor, "m g e"],
-    values: Float[Tensor, "m g e"],
-    *,
-    query_rectangle: Rectangle,
-    key_rectangle: Rectangle,
+    queries: Float[Tensor, "n h e"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], seen: Layout
 ) -> Float[Tensor, "n h e"]:
     """Softmax attention inside every sample; grouped queries (Ainslie et al. 2023) when there are fewer key-value heads."""
-    q = _padded(queries, query_rectangle)  # s h q e
-    k = _padded(keys, key_rectangle)  # s g k e
-    v = _padded(values, key_rectangle)
-    mask = None if bool(key_rectangle.is_real.all()) else key_rectangle.is_real[:, None, None]
-    cells = rearrange(_attended(q, k, v, mask), "s h q e -> (s q) h e")
-    return cells.index_select(0, query_rectangle.scatter)
+    match seen:
+        case Ragged():
+            found = varlen_attn(
+                queries, keys.index_select(0, seen.key_order), values.index_select(0, seen.key_order), seen.query_starts,
+                seen.key_starts, seen.longest_query, seen.longest_key, enable_gqa=queries.shape[1] != keys.shape[1],
+            )  # fmt: skip
+            assert isinstance(found, Tensor), "a tuple comes when more is asked for"
+            return found
+        case BlockMask():
+            q, k, v = (rearrange(tensor, "n h e -> 1 h n e") for tensor in (queries, keys, values))
+            found = flex_attention(q, k, v, block_mask=seen, enable_gqa=q.shape[1] != k.shape[1])
+            assert isinstance(found, Tensor), "a tuple comes when more is asked for"
+            return rearrange(found, "1 h n e -> n h e")
+        case Rectangles():
+            return _in_rectangles(queries, keys, values, seen)
+
+
+def _starts(lengths: Int[Tensor, " s"]) -> Int[Tensor, " s"]:
+    return torch.cumsum(lengths, 0) - lengths
+
+
+def _key_rows(lengths: Lengths, samples: Int[Tensor, " c"], cell: Int[Tensor, " c"]) -> Int[Tensor, " c"]:
+    """Row, in the two packs, of the key at place `cell` of a sample."""
+    first, second = lengths.first_keys, lengths.second_keys
+    in_first = _starts(first)[samples] + cell
+    in_second = first.sum() + _starts(second)[samples] + cell - first[samples]
+    return torch.where(cell < first[samples], in_first, in_second)
+
+
+def _ragged(lengths: Lengths) -> Ragged:
+    keys = lengths.first_keys + lengths.second_keys
+    samples = torch.repeat_interleave(torch.arange(len(keys), device=keys.device), keys)
+    cell = torch.arange(len(samples), device=keys.device) - _starts(keys)[samples]
+    query_starts, key_starts = (
+        functional.pad(torch.cumsum(each, 0, dtype=torch.int32), (1, 0)) for each in (lengths.queries, keys)
+    )
+    order = _key_rows(lengths, samples, cell)
+    return Ragged(query_starts, key_starts, order, int(lengths.queries.max()), int(keys.max()))
+
+
+def _sample_mask(lengths: Lengths) -> BlockMask:
+    device = lengths.queries.device
+    index = torch.arange(len(lengths.queries), device=device)
+    of_query = torch.repeat_interleave(index, lengths.queries)
+    of_key = torch.cat([torch.repeat_interleave(index, lengths.first_keys), torch.repeat_interleave(index, lengths.second_keys)])
+    return create_block_mask(
+        lambda _batch, _head, query, key: of_query[query] == of_key[key],
+        None, None, len(of_query), len(of_key), device=str(device),
+    )  # fmt: skip
+
+
+_RECTANGLE_PAIRS = 8192
+"""Padded pairs of a query and a key that cost about as much as the calls for one more rectangle."""
+
+
+def _rectangles(lengths: Lengths) -> Rectangles:
+    device = lengths.queries.device
+    of_query, of_key = lengths.queries.cpu(), (lengths.first_keys + lengths.second_keys).cpu()
+    on_cpu = Lengths(*(each.cpu() for each in lengths))
+    starts = _starts(of_query)
+    query_cells, key_cells, rectangles = [], [], []
+    scatter, num_cells = torch.empty(int(of_query.sum()), dtype=torch.long), 0
+    for members in _alike(of_query.tolist(), of_key.tolist()):
+        samples = torch.tensor(members)
+        query, is_query = _cells(of_query[samples])
+        key, is_key = _cells(of_key[samples])
+        rows = starts[samples][:, None] + query
+        scatter[rows[is_query]] = num_cells + is_query.flatten().nonzero()[:, 0]
+        num_cells += rows.numel()
+        query_cells.append(rows.flatten())
+        key_cells.append(_key_rows(on_cpu, samples[:, None].expand_as(key).flatten(), key.flatten()))
+        rectangles.append(Rectangle(len(members), None if bool(is_key.all()) else is_key[:, None, None].to(device)))
+    return Rectangles(
+        torch.cat(query_cells).to(device), torch.cat(key_cells).to(device), scatter.to(device),
+        tuple(map(len, query_cells)), tuple(map(len, key_cells)), tuple(rectangles),
+    )  # fmt: skip
+
+
+def _alike(queries: Sequence[int], keys: Sequence[int]) -> list[list[int]]:
+    """Samples by rectangle: from the longest on, as many as padding costs less than another rectangle."""
+    groups: list[list[int]] = []
+    longest_key = real = 0
+    for sample in sorted(range(len(queries)), key=lambda sample: (-queries[sample], -keys[sample])):
+        own = queries[sample] * keys[sample]
+        if groups:
+            members, longest_key = groups[-1], max(longest_key, keys[sample])
+            if (len(members) + 1) * queries[members[0]] * longest_key - real - own <= _RECTANGLE_PAIRS:
+                members.append(sample)
+                real += own
+                continue
+        groups.append([sample])
+        longest_key, real = keys[sample], own
+    return groups
+
+
+def _cells(lengths: Int[Tensor, " s"]) -> tuple[Int[Tensor, "s k"], Bool[Tensor, "s k"]]:
+    """Place in its sequence of every cell of a rectangle, padding at the last one, and whether a cell is real."""
+    cell = torch.arange(int(lengths.max()))[None]
+    return torch.minimum(cell, (lengths[:, None] - 1).clamp(min=0)), cell < lengths[:, None]
+
+
+@torch.compiler.disable(reason="every pack has rectangles of its own, and their work is matrix products")
+def _in_rectangles(
+    queries: Float[Tensor, "n h e"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], seen: Rectangles
+) -> Float[Tensor, "n h e"]:
+    all_queries = queries.index_select(0, seen.query_cells).split(seen.query_sizes)
+    all_keys = keys.index_select(0, seen.key_cells).split(seen.key_sizes)
+    all_values = values.index_select(0, seen.key_cells).split(seen.key_sizes)
+    found = []
+    for place, *packed in zip(seen.rectangles, all_queries, all_keys, all_values, strict=True):
+        q, k, v = (rearrange(cells, "(s k) h e -> s h k e", s=place.num_samples) for cells in packed)
+        found.append(rearrange(_attended(q, k, v, place.is_real), "s h q e -> (s q) h e"))
+    return torch.cat(found).index_select(0, seen.scatter)
 
 
 def _attended(
     q: Float[Tensor, "s h q e"], k: Float[Tensor, "s g k e"], v: Float[Tensor, "s g k e"], mask: Bool[Tensor, "s 1 1 k"] | None
 ) -> Float[Tensor, "s h q e"]:
-    """In fp32 on a CPU: the backward pass of torch 2.13's kernel takes 2.5 times as long in bf16 as in fp32 there."""
-    is_grouped = q.shape[1] != k.shape[1]
-    if q.device.type != "cpu":
-        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=is_grouped)
-    with torch.autocast("cpu", enabled=False):
-        found = functional.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=mask, enable_gqa=is_grouped)
-    return found.to(v.dtype)
+    if q.device.type == "cpu" and q.dtype == torch.bfloat16 and torch.is_grad_enabled():
+        return _HalfOnCPU.apply(q, k, v, mask)
+    return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
 
 
-def _padded(tokens: Float[Tensor, "n h e"], place: Rectangle) -> Float[Tensor, "s h k e"]:
-    cells = tokens.index_select(0, place.gather.flatten())
-    return rearrange(cells, "(s k) h e -> s h k e", s=place.gather.shape[0])
+_CHUNK_SCORES = 1 << 19
+"""Scores held at once in the backward pass: about what fits into the cache of two cores."""
+
+
+class _HalfOnCPU(torch.autograd.Function):
+    """Torch's forward pass, and a backward pass by matrix products in bf16, which torch 2.13's takes twice as long for.
+
+    Scores are computed anew, a chunk of queries at a time, so that memory grows with the tokens only (Rabe & Staats 2021,
+    arXiv:2112.05682). They and the softmax are fp32, as in the forward pass.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: FunctionCtx, q: Float[Tensor, "s h q e"], k: Float[Tensor, "s g k e"], v: Float[Tensor, "s g k e"],
+        mask: Bool[Tensor, "s 1 1 k"] | None,
+    ) -> Float[Tensor, "s h q e"]:  # fmt: skip
+        ctx.save_for_backward(q, k, v, mask)  # pyright: ignore[reportArgumentType]  None is allowed
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=q.shape[1] != k.shape[1])
+
+    @staticmethod
+    def backward(ctx: FunctionCtx, *grad_outputs: Float[Tensor, "s h q e"]) -> tuple[Tensor | None, ...]:
+        (gradient,) = grad_outputs
+        q, k, v, mask = ctx.saved_tensors  # pyright: ignore[reportAttributeAccessIssue]  the class is hidden in C++
+        num_heads, scale = k.shape[1], q.shape[-1] ** -0.5
+        queries, gradients = (rearrange(each, "s (g r) q e -> s g (q r) e", g=num_heads) for each in (q, gradient))
+        scaled_keys = (k.float() * scale).mT
+        chunk = max(1, _CHUNK_SCORES // (len(k) * num_heads * k.shape[2]))
+        for_q, for_k, for_v = [], torch.zeros_like(k, dtype=torch.float32), torch.zeros_like(v, dtype=torch.float32)
+        for part, grad in zip(queries.split(chunk, dim=2), gradients.split(chunk, dim=2), strict=True):
+            scores = part.float() @ scaled_keys
+            if mask is not None:
+                scores.masked_fill_(~mask, -torch.inf)
+            weights = torch.softmax(scores, -1).to(q.dtype)
+            for_v += weights.mT @ grad
+            for_scores = torch.ops.aten._softmax_backward_data(grad @ v.mT, weights, -1, q.dtype)
+            for_q.append(for_scores @ k)
+            for_k += for_scores.mT @ part
+        for_queries = rearrange(torch.cat(for_q, dim=2), "s g (q r) e -> s (g r) q e", q=q.shape[2])
+        return for_queries * scale, (for_k * scale).to(k.dtype), for_v.to(v.dtype), None

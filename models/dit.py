@@ -22,7 +22,8 @@ from jaxtyping import Complex, Float, Int
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from models.attention import Rectangle, attend, joined_rectangle, rectangle
+from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
+from models.context import Context, Share
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.sequence import CleanTokens, NoisyTokens
 
@@ -64,6 +65,30 @@ def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
     )  # fmt: skip
 
 
+def small(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 16 M parameters: a step over a few thousand tokens takes seconds on two CPU cores."""
+    return DiTConfig(
+        width=384, depth=8, num_heads=6, num_kv_heads=2, ffn_width=1152,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+    )  # fmt: skip
+
+
+def base(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 1.2 B parameters: trains on one GPU."""
+    return DiTConfig(
+        width=2048, depth=24, num_heads=16, num_kv_heads=4, ffn_width=5632,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
+    )  # fmt: skip
+
+
+def full(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 5.6 B parameters: trains sharded over the GPUs of a node or more."""
+    return DiTConfig(
+        width=3840, depth=32, num_heads=30, num_kv_heads=10, ffn_width=10240,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
+    )  # fmt: skip
+
+
 class Memory(NamedTuple):
     """Keys and values of the clean tokens in every block: all that noisy tokens need to know of their conditions."""
 
@@ -73,12 +98,12 @@ class Memory(NamedTuple):
 
 
 class _Place(NamedTuple):
-    """Rotations of the tokens at hand, whose samples they are, and where queries and keys sit."""
+    """Rotations of the tokens at hand, whose samples they are, which keys they see, and how a pack of several workers does so."""
 
     rotation: Complex[Tensor, "n half"]
     samples: Spread
-    queries: Rectangle
-    keys: Rectangle
+    seen: Layout
+    share: Share | None
 
 
 class Block(nn.Module):
@@ -133,12 +158,16 @@ class Block(nn.Module):
     ) -> Float[Tensor, "n inner"]:
         query, gate = rearrange(self.query_gate(read), "n (two h e) -> two n h e", two=2, h=self.heads)
         query = rotate(self.norm_query(query), place.rotation).to(values.dtype)
-        seen = attend(query, keys, values, query_rectangle=place.queries, key_rectangle=place.keys)
+        if place.share is None:
+            seen = attend(query, keys, values, place.seen)
+        else:
+            seen = place.share.by_tokens(attend(place.share.by_heads(query), keys, values, place.seen))
         return rearrange(seen * torch.sigmoid(gate), "n h e -> n (h e)")
 
     def _offer(self, read: Float[Tensor, "n d"], place: _Place) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
         key, value = rearrange(self.key_value(read), "n (two g e) -> two n g e", two=2, g=self.kv_heads)
-        return rotate(self.norm_key(key), place.rotation).to(value.dtype), value
+        key = rotate(self.norm_key(key), place.rotation).to(value.dtype)
+        return (key, value) if place.share is None else (place.share.by_heads(key), place.share.by_heads(value))
 
 
 def _modulated(
@@ -157,6 +186,7 @@ class DiT(nn.Module):
         if any(width % 2 for width in config.rope_axes):
             raise ValueError(f"rope_axes={config.rope_axes} must be even: channels are turned in pairs")
         self.config = config
+        self.attention: Backend | None = None
         self.norm_text = nn.RMSNorm(config.text_width, eps=1e-6)
         self.text_in = nn.Linear(config.text_width, config.width)
         self.latent_in = nn.Linear(config.latent_channels, config.width)
@@ -185,14 +215,18 @@ class DiT(nn.Module):
             if name.endswith("weight") and parameter.dim() == 2
         ]
 
-    def remember(self, clean: CleanTokens) -> Memory:
-        """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at."""
+    def remember(self, clean: CleanTokens, context: Context | None = None) -> Memory:
+        """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at.
+
+        Args:
+            context: workers that share the tokens, each of which is given all of them and remembers its share of the heads.
+        """
+        rows, share = self._part(len(clean.order), context)
         x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.references)])
-        x = x.index_select(0, clean.order)  # n d
+        x = x.index_select(0, clean.order[rows])  # n d
         modulation = self._time(torch.zeros(1, device=x.device))[1]  # 6 1 d
-        packed = rectangle(clean.lengths)
         everywhere = Spread(1, len(x), torch.zeros(len(x), dtype=torch.long, device=x.device))
-        place = _Place(self._rotations(clean.positions), everywhere, packed, packed)
+        place = _Place(self._rotations(clean.positions[rows]), everywhere, self._seen(x, within(clean.lengths)), share)
         keys, values = [], []
         for block in self.blocks[:-1]:
             x, key, value = block(x, modulation, place, memory=None)
@@ -203,26 +237,45 @@ class DiT(nn.Module):
         key, value = last.keys_values(x, modulation, place)
         return Memory((*keys, key), (*values, value), clean.lengths)
 
-    def velocity(self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory) -> Float[Tensor, "m c"]:
-        """Velocity of every noisy token; `time` is one per sample, in [0, 1]."""
-        x = self.latent_in(noisy.latents)  # m d
+    def velocity(
+        self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory, context: Context | None = None
+    ) -> Float[Tensor, "m c"]:
+        """Velocity of every noisy token.
+
+        Args:
+            time: one per sample, in [0, 1].
+            context: workers that share the tokens, as they did in `remember`; each gets the velocity of its own `Context.rows`.
+        """
+        rows, share = self._part(len(noisy.latents), context)
+        x = self.latent_in(noisy.latents[rows])  # m d
         embedding, modulation = self._time(time)  # s d, 6 s d
         place = _Place(
-            self._rotations(noisy.positions), spread(noisy.lengths),
-            rectangle(noisy.lengths), joined_rectangle(memory.lengths, noisy.lengths),
+            self._rotations(noisy.positions[rows]), spread(noisy.lengths, rows),
+            self._seen(x, Lengths(noisy.lengths, memory.lengths, noisy.lengths)), share,
         )  # fmt: skip
         for block, key, value in zip(self.blocks, memory.keys, memory.values, strict=True):
             x, _, _ = block(x, modulation, place, memory=(key, value))
         shift, scale = (self.table_out[:, None] + embedding[None]).unbind(0)
         return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
 
-    def forward(self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " s"]) -> Float[Tensor, "m c"]:
-        """Both passes: what training calls."""
-        return self.velocity(noisy, time, self.remember(clean))
+    def forward(
+        self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " s"], context: Context | None = None
+    ) -> Float[Tensor, "m c"]:
+        """Both passes."""
+        return self.velocity(noisy, time, self.remember(clean, context), context)
+
+    def _part(self, num_tokens: int, context: Context | None) -> tuple[slice, Share | None]:
+        if context is None:
+            return slice(num_tokens), None
+        context.require_heads(num_heads=self.config.num_heads, num_kv_heads=self.config.num_kv_heads)
+        return context.rows(num_tokens), context.share(num_tokens)
 
     def _time(self, time: Float[Tensor, " s"]) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:
         embedding = self.time_in(time)
         return embedding, rearrange(self.time_out(embedding), "s (six d) -> six s d", six=6)
+
+    def _seen(self, x: Float[Tensor, "n d"], lengths: Lengths) -> Layout:
+        return layout(lengths, self.attention or backend_for(x.device, x.dtype))
 
     def _rotations(self, positions: Int[Tensor, "n 3"]) -> Complex[Tensor, "n half"]:
         return rotations(positions, axis_widths=self.config.rope_axes, theta=self.config.rope_theta)

@@ -68,22 +68,22 @@ class Spread(NamedTuple):
     sample: Int[Tensor, " n"]
 
 
-def spread(lengths: Int[Tensor, " s"]) -> Spread:
-    """The spread of samples packed one behind the other."""
-    is_even = bool((lengths == lengths[0]).all())
+def spread(lengths: Int[Tensor, " s"], rows: slice) -> Spread:
+    """The spread of a run of tokens, of samples packed one behind the other."""
     sample = torch.repeat_interleave(torch.arange(len(lengths), device=lengths.device), lengths)
-    return Spread(len(lengths), int(lengths[0]) if is_even else None, sample)
+    is_even = len(sample[rows]) == len(sample) and bool((lengths == lengths[0]).all())
+    return Spread(len(lengths), int(lengths[0]) if is_even else None, sample[rows])
 
 
 def scaled(x: Float[Tensor, "n d"], factor: Float[Tensor, "s d"], to: Spread) -> Float[Tensor, "n d"]:
     """Every token times its sample's factor."""
     if to.each is None:
         return x * factor.index_select(0, to.sample)
-    return (x.view(to.num_samples, to.each, -1) * factor[:, None]).flatten(0, 1)
+    return (x.view(to.num_samples, to.each, x.shape[1]) * factor[:, None]).flatten(0, 1)
 
 
 def shifted(x: Float[Tensor, "n d"], offset: Float[Tensor, "s d"], to: Spread) -> Float[Tensor, "n d"]:
     """Every token plus its sample's offset."""
     if to.each is None:
         return x + offset.index_select(0, to.sample)
-    return (x.view(to.num_samples, to.each, -1) + offset[:, None]).flatten(0, 1)
+    return (x.view(to.num_samples, to.each, x.shape[1]) + offset[:, None]).flatten(0, 1)

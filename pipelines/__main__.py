@@ -99,9 +99,9 @@ def help_text() -> str:
 
 
 def _run(words: list[str]) -> int:
-    from infra.settings import quiet_libraries, settings_from_environment
+    from infra.settings import set_library_defaults, settings_from_environment
 
-    quiet_libraries()
+    set_library_defaults()
     name = words[0]
     job = _job(name)
     flags, rest = _parser(name, job).parse_known_args(words[1:])

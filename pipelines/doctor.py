@@ -14,7 +14,7 @@ from infra.provenance import hardware
 from infra.session import Session, require_first_party
 from infra.settings import CODE_ROOT, Settings
 from infra.storage import Workspace
-from infra.tracking import NullTracker
+from infra.untracked import NullTracker
 
 _SERVE_PORT = 8000
 _DISK_BYTES = 3_000_000_000       # caches, tables, bundles and checkpoints of the demo, with room to spare

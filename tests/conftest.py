@@ -25,7 +25,8 @@ os.environ.setdefault("LANCE_LOG", "error")
 from infra.session import Session, start_ray
 from infra.settings import Settings
 from infra.storage import Workspace
-from infra.tracking import NullTracker, Tracker
+from infra.tracking import Tracker
+from infra.untracked import NullTracker
 
 LOGICAL_CPUS = 8
 

@@ -99,14 +99,16 @@ def train_steps(
 def _step(
     state: TrainState[B], objective: Objective[B], given: StepInput[B], *, loop: LoopConfig, world: World, hooks: Hooks
 ) -> Taken | None:
-    """The step's last update; None when none was taken."""
+    """The step's last update; None when there was none, or one of them struck."""
     if state.guard.leaves_out(given.step):
         return None
     began, rate, taken = time.perf_counter(), hooks.rate(given.step), None
     for phase in objective.phases:
         if given.step % phase.every_steps == 0:
             taken = _update(state, given, phase, loop=loop, world=world, hooks=hooks, rate=rate)
-    if taken is None:
+            if taken is None:
+                return None
+    if taken is None:                                                # no phase is due
         return None
     state.average.update(state.engine.weights(), step=given.step)
     return taken._replace(step_s=time.perf_counter() - began)

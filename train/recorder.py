@@ -1,6 +1,6 @@
 """What is kept of every step: readings of the meters when they are due, and checkpoints.
 
-Losses are those of the step read. Times are means over all steps since the last reading, so no slow step hides between two.
+Losses are those of the step read, and so is `batch_checksum`, the sum of the CRC-32 of its samples' ids over all workers. Times are means over all steps since the last reading, so no slow step hides between two.
 """
 
 import resource
@@ -8,6 +8,7 @@ import statistics
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from zlib import crc32
 
 import torch
 
@@ -60,18 +61,19 @@ class Recorder:
         since.compute_s += taken.compute_s
         since.wait_s += given.wait_s
         if done % self._log_every_steps == 0 or done in (1, self._num_steps):
-            self._read(taken)
+            self._read(given, taken)
         is_warned = self._is_warned(done)
         if self._checkpoints.is_due(done) or done == self._num_steps or (is_warned and not self._was_warned):
             self._since.stall_s += self._checkpoints.save(self._state)
         self._was_warned = is_warned or self._was_warned
 
-    def _read(self, taken: Taken) -> None:
+    def _read(self, given: StepInput[B], taken: Taken) -> None:
         held = {name: (float(meter.sum), float(meter.count)) for name, meter in taken.meters.items()}
         shared = {name: total / count for name, (total, count) in self._world.merged(held).items() if count}
+        (batch,) = self._world.total([float(sum(crc32(i.encode()) for pack in given.packs for i in pack.sample_ids))])
         compute_s = self._world.gathered(self._since.compute_s / self._since.steps)
         if self._meters is not None:
-            values = {"loss": taken.loss, **shared, "gradient_norm": taken.gradient_norm, "rate_factor": taken.rate}
+            values = {"loss": taken.loss, **shared, "gradient_norm": taken.gradient_norm, "rate_factor": taken.rate, "batch_checksum": batch}
             self._meters.write(Reading(self._state.num_steps_done, {**values, **_pace(self._since), **_spread(compute_s)}))
         self._since = _Since()
 

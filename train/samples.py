@@ -22,7 +22,8 @@ from curation.tables import SELECTION_SCHEMA, TASKS, Split, TableRef, Task, open
 from models.text import most_tokens
 from train.plan import Sizes
 
-_ROWS_AT_ONCE = 1 << 22
+_ROWS_AT_ONCE, _CHUNK_ROWS = 1 << 22, 1 << 16
+"""Of the table, joined at a time; of the selection, in one piece of memory."""
 
 _KEPT = ["sample_id", "texts", "text_weights", "score_text"]
 
@@ -34,9 +35,8 @@ class UnusableTable(ValueError):
 
 
 class _Pictures(NamedTuple):
-    """Selected pictures in the pinned table, every id once."""
+    """Selected pictures in the pinned table."""
 
-    ids: pa.Array
     rows: Int[np.ndarray, " p"]
     cells: Int[np.ndarray, " p"]
     """Cells of the latent."""
@@ -135,9 +135,9 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
         UnusableTable: there is no selection, or it names pictures that the table version does not hold, or holds no latent of.
     """
     chosen = _chosen(ref, split)
-    pictures = _pictures(open_table(ref), _distinct_ids(chosen), unit)
-    targets = _numbers(chosen["target_id"], pictures)
-    members = _numbers(_flat(chosen["reference_ids"]), pictures)
+    ids, numbers = _numbered(chosen)
+    targets, members = numbers[: len(chosen)], numbers[len(chosen) :]
+    pictures = _pictures(open_table(ref), ids, unit)
     ends = np.cumsum(pc.list_value_length(chosen["reference_ids"]).to_numpy(), dtype=np.int64)
     order = np.argsort(pictures.rows[targets], kind="stable")
     noisy, clean = pictures.cells[targets], np.zeros(len(targets), dtype=np.int64)
@@ -159,14 +159,17 @@ def _chosen(ref: TableRef, split: Split) -> pa.Table:
     selection = lance.dataset(ref.selection)
     if lacking := set(SELECTION_SCHEMA.names) - set(selection.schema.names):
         raise UnusableTable(f"selection {ref.selection} is of an older release and lacks {min(lacking)!r}; select again")
-    chosen = selection.to_table(filter=f"split = '{split}'")
+    chosen = selection.to_table(filter=f"split = '{split}'", batch_size=_CHUNK_ROWS)
     if not chosen.num_rows:
         raise UnusableTable(f"selection {ref.selection} has no rows of split {split!r}; widen it and select again")
     return chosen
 
 
-def _distinct_ids(chosen: pa.Table) -> pa.Array:
-    return pa.chunked_array([*chosen["target_id"].chunks, *_flat(chosen["reference_ids"]).chunks]).unique()
+def _numbered(chosen: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " k"]]:
+    """Every distinct id of a picture, and the place among them of every target's and then of every reference's."""
+    flat = [chunk.flatten() for chunk in chosen["reference_ids"].chunks]
+    encoded = pa.chunked_array([*chosen["target_id"].chunks, *flat]).dictionary_encode().unify_dictionaries()
+    return encoded.chunk(0).dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
 
 
 def _pictures(dataset: lance.LanceDataset, ids: pa.Array, unit: Unit) -> _Pictures:
@@ -187,7 +190,7 @@ def _pictures(dataset: lance.LanceDataset, ids: pa.Array, unit: Unit) -> _Pictur
         raise UnusableTable(
             f"{place} has no latent_shape of {_counted(ids, bare)}; run `seedbed encode` and train on the version it writes"
         )
-    return _Pictures(ids, rows, cells)
+    return _Pictures(rows, cells)
 
 
 def _counted(ids: pa.Array, where: Bool[np.ndarray, " p"]) -> str:
@@ -198,14 +201,6 @@ def _counted(ids: pa.Array, where: Bool[np.ndarray, " p"]) -> str:
 def _cells(shapes: pa.ChunkedArray) -> Int[np.ndarray, " p"]:
     """Cells of every latent (c, y, x), 0 where there is none."""
     return pc.multiply(pc.list_element(shapes, 1), pc.list_element(shapes, 2)).fill_null(0).to_numpy()
-
-
-def _numbers(ids: pa.ChunkedArray, pictures: _Pictures) -> Int[np.ndarray, " n"]:
-    return pc.index_in(ids, value_set=pictures.ids).to_numpy()
-
-
-def _flat(lists: pa.ChunkedArray) -> pa.ChunkedArray:
-    return pa.chunked_array([chunk.flatten() for chunk in lists.chunks])
 
 
 def _sums(values: Int[np.ndarray, " r"], ends: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

@@ -30,7 +30,7 @@ from curation.verdict import DecisionConfig, Failed, columns_of, decide
 from curation.workers import Actors
 from infra.session import Session
 from infra.settings import settings_from_environment
-from infra.tracking import NullTracker
+from infra.untracked import NullTracker
 from pipelines import ingest
 from pipelines.bench.fused import measured
 from pipelines.columns import fill

@@ -23,17 +23,37 @@ def peer_python(name: str, cache_dir: Path) -> Path:
     Raises:
         UserError: a package could not be installed.
     """
-    listed = PEERS_DIR / f"{name}.txt"
-    digest = hashlib.sha256(listed.read_bytes()).hexdigest()
-    home = cache_dir / "bench-envs" / name
-    python, done = home / "bin" / "python", home / ".installed"
-    if done.exists() and done.read_text() == digest:
-        return python
+    if (installed := installed_python(name, cache_dir)) is not None:
+        return installed
+    home = _home(name, cache_dir)
     logger.info("installing", extra={"peer": name, "place": str(home)})
     _call([sys.executable, "-m", "venv", "--clear", str(home)], name)
-    _call([str(python), "-m", "pip", "install", "-q", "--compile", "-r", str(listed)], name)
-    done.write_text(digest)
+    python = home / "bin" / "python"
+    _call([str(python), "-m", "pip", "install", "-q", "--compile", "-r", str(_listed(name))], name)
+    (home / _DONE).write_text(_digest(name))
     return python
+
+
+def installed_python(name: str, cache_dir: Path) -> Path | None:
+    """The Python of a peer's environment, None when it is not there yet or its list of packages has changed."""
+    home = _home(name, cache_dir)
+    done = home / _DONE
+    return home / "bin" / "python" if done.exists() and done.read_text() == _digest(name) else None
+
+
+_DONE = ".installed"
+
+
+def _home(name: str, cache_dir: Path) -> Path:
+    return cache_dir / "bench-envs" / name
+
+
+def _listed(name: str) -> Path:
+    return PEERS_DIR / f"{name}.txt"
+
+
+def _digest(name: str) -> str:
+    return hashlib.sha256(_listed(name).read_bytes()).hexdigest()
 
 
 def _call(command: list[str], name: str) -> None:

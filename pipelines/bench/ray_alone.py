@@ -12,7 +12,7 @@ import pyarrow as pa
 from curation.workers import Actors, stream
 from infra.session import Session
 from infra.settings import settings_from_environment
-from infra.tracking import NullTracker
+from infra.untracked import NullTracker
 from pipelines.bench.curate_ours import NUM_WORKERS
 
 

@@ -9,7 +9,7 @@ from infra.errors import UserError
 from infra.provenance import PACKAGES
 from infra.session import ForeignPackage, Session, require_first_party
 from infra.settings import CODE_ROOT, Settings
-from infra.tracking import NullTracker
+from infra.untracked import NullTracker
 
 
 def test_the_guard_passes_on_our_own_code():

@@ -1,12 +1,18 @@
+import json
+import logging
+import socket
+import sqlite3
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 import yaml
+from PIL import Image
 from pydantic import BaseModel
 
 from infra.errors import UserError
 from infra.storage import Workspace
-from infra.tracking import Tracker, attach
+from infra.tracking import Tracker
 
 
 class Config(BaseModel, frozen=True):
@@ -80,10 +86,62 @@ def test_a_run_keeps_numbers_settings_files_and_tables(tracker, tmp_path):
     assert yaml.safe_load(Path(config).read_text()) == {"seed": 7, "size": 3}
 
 
-def test_a_worker_writes_into_the_run_it_is_told(tracker):
+def test_pictures_lie_on_a_slider_over_the_steps(tracker, tmp_path):
     with tracker.run("fit", CONFIG, digest="d") as run:
-        attach(tracker.uri, run.id).log_metrics({"fit/loss": 0.25}, step=1)
-    assert tracker.client.get_run(run.id).data.metrics["fit/loss"] == 0.25
+        for step in (10, 20):
+            Image.new("RGB", (8, 8), (step, 0, 0)).save(tmp_path / f"{step}.png")
+            run.log_image(tmp_path / f"{step}.png", "preview", step=step)
+    names = [Path(each.path).name for each in tracker.client.list_artifacts(run.id, "images")]
+    assert {name.split("+")[2] for name in names if name.startswith("preview+step+")} == {"10", "20"}
+
+
+def test_records_made_while_the_database_is_locked_arrive_later(tracker, workspace):
+    with tracker.run("fit", CONFIG, digest="d") as run:
+        locker = sqlite3.connect(workspace.local("mlflow.db"), isolation_level=None)
+        locker.execute("BEGIN EXCLUSIVE")
+        for step in range(50):
+            run.log_metrics({"fit/loss": 1.0}, step=step)            # returns although nothing can be written
+        locker.execute("ROLLBACK")
+        locker.close()
+    history = tracker.client.get_metric_history(run.id, "fit/loss")
+    assert sorted(entry.step for entry in history) == list(range(50))
+
+
+@pytest.fixture(params=["refuses", "hangs"])
+def silent_server(request, monkeypatch) -> Iterator[str]:
+    """Address of a server that refuses connections, or accepts them and never answers."""
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_TIMEOUT", "1")
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        if request.param == "hangs":
+            listener.listen()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+
+
+def test_a_run_that_was_broken_off_goes_on_without_its_server(silent_server, workspace, caplog):
+    tracker = Tracker(workspace, tracking_uri=silent_server, patience_s=0.5)
+    workspace.write_text(json.dumps({"run_id": "known", "tracking_uri": silent_server}), "jobs", "fit-d.run")
+    with caplog.at_level(logging.WARNING), tracker.run("fit", CONFIG, digest="d") as run:
+        run.log_series([(step, {"fit/loss": 1.0}) for step in range(100)])
+        assert run.id == "known"
+    (warning,) = [record for record in caplog.records if record.getMessage() == "not all of a run is recorded"]
+    said = vars(warning)
+    assert said["num_deliveries"] == 3                               # the configuration, the series and the end
+    assert said["server"] == silent_server
+
+
+def test_a_first_run_without_a_server_is_refused(silent_server, workspace):
+    tracker = Tracker(workspace, tracking_uri=silent_server)
+    refused = pytest.raises(UserError, match=f"no MLflow answers at {silent_server} .*; start it, or correct or unset")
+    with refused, tracker.run("fit", CONFIG, digest="d"):
+        pass
+
+
+def test_a_run_that_is_gone_from_the_server_is_begun_anew(tracker, workspace):
+    workspace.write_text(json.dumps({"run_id": "0" * 32, "tracking_uri": tracker.uri}), "jobs", "fit-d.run")
+    with tracker.run("fit", CONFIG, digest="d") as run:
+        assert run.id != "0" * 32
 
 
 def test_a_remote_workspace_needs_a_server():

@@ -1,27 +1,114 @@
-"""Variable-length attention against the plain formula, sample by sample."""
+"""Variable-length attention against the plain formula, sample by sample, in every way that runs here."""
 
+from typing import NamedTuple
+
+import pytest
 import torch
+from torch import Tensor
 from torch.nn.functional import softmax
 
-from models.attention import attend, joined_rectangle, rectangle
+from models.attention import Backend, Lengths, Rectangles, attend, backend_for, layout, within
+
+QUERIES, CLEAN = [3, 1, 5, 0, 70], [2, 0, 1, 4, 200]
+"""Tokens of samples; clean ones are in a pack of their own."""
 
 
-def test_attention_in_packs_equals_attention_sample_by_sample() -> None:
+class Given(NamedTuple):
+    """Queries, keys and values."""
+
+    q: Tensor
+    k: Tensor
+    v: Tensor
+
+
+def tokens(num_tokens: int, num_heads: int) -> Tensor:
+    return torch.randn(num_tokens, num_heads, 16)
+
+
+def sample_by_sample(q: Tensor, k: Tensor, v: Tensor, *, first: list[int], second: list[int]) -> Tensor:
+    """The plain formula; keys of a sample lie in ``cat(first pack, second pack)``."""
+    starts, found, query = ([0, sum(first)], [], 0)
+    for clean, noisy in zip(first, second, strict=True):
+        rows = [*range(starts[0], starts[0] + clean), *range(starts[1], starts[1] + noisy)]
+        keys, values = (each[rows].repeat_interleave(q.shape[1] // k.shape[1], dim=1) for each in (k, v))
+        weights = softmax(torch.einsum("qhe,khe->hqk", q[query : query + noisy], keys) / q.shape[2] ** 0.5, dim=-1)
+        found.append(torch.einsum("hqk,khe->qhe", weights, values))
+        starts, query = [starts[0] + clean, starts[1] + noisy], query + noisy
+    return torch.cat(found)
+
+
+def packs() -> tuple[Tensor, Tensor, Tensor, Lengths]:
     torch.manual_seed(0)
+    num_keys = sum(QUERIES) + sum(CLEAN)
+    lengths = Lengths(torch.tensor(QUERIES), torch.tensor(CLEAN), torch.tensor(QUERIES))
+    return tokens(sum(QUERIES), 4), tokens(num_keys, 2), tokens(num_keys, 2), lengths
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "flex"])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
+def test_every_backend_equals_the_formula_sample_by_sample(backend: Backend) -> None:
+    q, k, v, lengths = packs()
+    expected = sample_by_sample(q, k, v, first=CLEAN, second=QUERIES)
+    torch.testing.assert_close(attend(q, k, v, layout(lengths, backend)), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_sequences_may_look_at_themselves() -> None:
     lengths = torch.tensor([3, 1, 5])
-    q, k, v = torch.randn(9, 4, 8), torch.randn(9, 2, 8), torch.randn(9, 2, 8)
-    packed = attend(q, k, v, query_rectangle=rectangle(lengths), key_rectangle=rectangle(lengths))
-    start = 0
-    for length in lengths.tolist():
-        part = slice(start, start + length)
-        keys, values = k[part].repeat_interleave(2, dim=1), v[part].repeat_interleave(2, dim=1)
-        weights = softmax(torch.einsum("qhe,khe->hqk", q[part], keys) / 8**0.5, dim=-1)
-        torch.testing.assert_close(packed[part], torch.einsum("hqk,khe->qhe", weights, values))
-        start += length
+    q, k, v = tokens(9, 4), tokens(9, 2), tokens(9, 2)
+    expected = sample_by_sample(q, k, v, first=[0, 0, 0], second=lengths.tolist())
+    torch.testing.assert_close(attend(q, k, v, layout(within(lengths), "sdpa")), expected)
 
 
-def test_joined_rectangle_puts_each_sample_of_both_packs_side_by_side() -> None:
-    first, second = torch.tensor([2, 0, 1]), torch.tensor([1, 2, 2])
-    rows = joined_rectangle(first, second)
-    real = [row[mask].tolist() for row, mask in zip(rows.gather, rows.is_real, strict=True)]
-    assert real == [[0, 1, 3], [4, 5], [2, 6, 7]]
+def test_gradients_in_bf16_are_those_of_fp32_up_to_rounding() -> None:
+    q, k, v, lengths = packs()
+    weights, seen = torch.randn_like(q), layout(lengths, "sdpa")
+    gradients = []
+    for dtype in (torch.float32, torch.bfloat16):
+        given = Given(*(each.to(torch.bfloat16).to(dtype).requires_grad_() for each in (q, k, v)))
+        (attend(given.q, given.k, given.v, seen) * weights.to(dtype)).sum().backward()
+        gradients.append([each.grad.float() for each in given if each.grad is not None])
+    for exact, rounded in zip(*gradients, strict=True):
+        assert (exact - rounded).norm() / exact.norm() < 0.01
+
+
+def test_long_sequences_are_differentiated_in_chunks_to_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    q, k, v, lengths = packs()
+    seen, gradients = layout(lengths, "sdpa"), []
+    for chunk_scores in (1 << 19, 1 << 10):
+        monkeypatch.setattr("models.attention._CHUNK_SCORES", chunk_scores)
+        given = Given(*(each.to(torch.bfloat16).requires_grad_() for each in (q, k, v)))
+        attend(given.q, given.k, given.v, seen).float().square().sum().backward()
+        gradients.append([each.grad for each in given if each.grad is not None])
+    for whole, chunked in zip(*gradients, strict=True):
+        torch.testing.assert_close(whole, chunked, atol=2e-2, rtol=2e-2)
+
+
+def test_samples_of_like_length_share_a_rectangle_and_a_long_one_has_its_own() -> None:
+    lengths = torch.tensor([20, 600, 21, 19, 600])
+    seen = layout(within(lengths), "sdpa")
+    assert isinstance(seen, Rectangles)
+    assert [place.num_samples for place in seen.rectangles] == [2, 3]
+    assert seen.query_sizes == (1200, 63)
+
+
+def test_the_variable_length_kernel_is_for_gpus_in_half_precision() -> None:
+    assert backend_for(torch.device("cuda"), torch.bfloat16) == "varlen"
+    assert backend_for(torch.device("cuda"), torch.float32) == "sdpa"
+    assert backend_for(torch.device("cpu"), torch.bfloat16) == "sdpa"
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("backend", ["varlen", "flex", "sdpa"])
+def test_backends_on_a_gpu_agree_in_values_and_gradients(backend: Backend) -> None:
+    q, k, v, lengths = packs()
+    whole = Given(*(each.repeat(1, 1, 4).requires_grad_() for each in (q, k, v)))        # heads of 64: kernels want wide ones
+    expected = sample_by_sample(whole.q, whole.k, whole.v, first=CLEAN, second=QUERIES)
+    expected.square().sum().backward()
+    given = Given(*(each.detach().to("cuda", torch.bfloat16).requires_grad_() for each in whole))
+    found = attend(given.q, given.k, given.v, layout(Lengths(*(each.cuda() for each in lengths)), backend))
+    found.float().square().sum().backward()
+    torch.testing.assert_close(found.float().cpu(), expected, atol=2e-2, rtol=2e-2)
+    for one, other in zip(given, whole, strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        assert (one.grad.float().cpu() - other.grad).norm() / other.grad.norm() < 0.02

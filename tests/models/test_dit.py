@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.dit import DiT, DiTConfig
+from models.dit import DiT, DiTConfig, base, full, small, tiny
 from models.sequence import Condition, pack_clean, pack_noisy
 
 CONFIG = DiTConfig(
@@ -82,3 +82,18 @@ def test_block_matrices_are_all_matrices_of_the_blocks_and_nothing_else(dit: DiT
     names = {name for name, parameter in dit.named_parameters() if any(parameter is each for each in dit.block_matrices())}
     assert len(names) == 5 * CONFIG.depth
     assert all(name.startswith("blocks.") for name in names)
+
+
+@pytest.mark.parametrize(
+    ("config", "millions"),
+    [
+        (tiny(latent_channels=32, text_width=384), 4.06),
+        (small(latent_channels=32, text_width=384), 16.3),
+        (base(latent_channels=32, text_width=2560), 1_218),
+        (full(latent_channels=32, text_width=7680), 5_640),
+    ],
+)
+def test_sizes_have_the_parameters_they_promise(config: DiTConfig, millions: float) -> None:
+    with torch.device("meta"):
+        network = DiT(config)
+    assert sum(parameter.numel() for parameter in network.parameters()) / 1e6 == pytest.approx(millions, rel=0.005)

@@ -30,8 +30,10 @@ def test_long_texts_are_cut(encoder: TextEncoder) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "flat falafel", "A bento box in flat style.", "Put both on a table, with a paper lantern above: 3 of them!", "把这两个放在一张红色的桌子上",
-     "word " * 500],
+    [
+        "", "flat falafel", "A bento box in flat style.", "Put both on a table, with a paper lantern above: 3 of them!",
+        "把这两个放在一张红色的桌子上", "word " * 500,
+    ],
 )  # fmt: skip
 def test_no_text_takes_more_tokens_than_its_bytes_allow(encoder: TextEncoder, text: str) -> None:
     assert len(encoder.encode([text])[0]) <= most_tokens(np.array([len(text.encode())]))[0]

@@ -17,7 +17,7 @@ from curation.evidence import Evidence
 from curation.tables import TableRef
 from curation.verdict import VERDICTS, Decision, decide
 from infra.session import Session
-from infra.tracking import NullRun
+from infra.untracked import NullRun
 from pipelines.bench import synthetic
 from pipelines.curate_page import shows
 from pipelines.curate_report import NUM_SAMPLES, thumbnail, write_report

@@ -21,7 +21,7 @@ def loads(placed: Placement, flops: np.ndarray, num_slots: int) -> list[float]:
 
 @given(tokens=sizes, groups=st.integers(1, 5), context=st.integers(1, 4), cap=st.integers(5, 60))
 @settings(max_examples=150, deadline=None)
-def test_every_sample_goes_to_one_place_and_packs_keep_to_the_cap(tokens: np.ndarray, groups: int, context: int, cap: int) -> None:
+def test_every_sample_has_one_place_and_packs_keep_to_the_cap(tokens: np.ndarray, groups: int, context: int, cap: int) -> None:
     placed = place(tokens.astype(float), tokens, Limits(groups * context, cap, context))
     packs = [pack for packs in placed.slots for pack in packs]
     assert sorted([item for pack in packs for item in pack] + [item for item, _ in placed.shared]) == list(range(len(tokens)))
@@ -38,7 +38,7 @@ def test_every_sample_goes_to_one_place_and_packs_keep_to_the_cap(tokens: np.nda
 def test_the_fullest_slot_is_within_grahams_bound(tokens: np.ndarray, num_slots: int) -> None:
     flops = tokens.astype(float) ** 2
     placed = place(flops, tokens, Limits(num_slots, 1000, 1))
-    least = max(flops.sum() / num_slots, flops.max())                # no way of spreading does better than this
+    least = max(flops.sum() / num_slots, flops.max())  # no way of spreading does better than this
     assert max(loads(placed, flops, num_slots)) <= flops.sum() / num_slots + flops.max() * (1 - 1 / num_slots) + 1e-6
     assert max(loads(placed, flops, num_slots)) <= 2 * least
 

@@ -86,11 +86,16 @@ def test_slots_divide_the_same_batch_whatever_their_number() -> None:
 def test_slots_carry_nearly_equal_operations(seed: int, num_slots: int, context_slots: int) -> None:
     stage = StageConfig(name="all", num_steps=3, task_shares=HALVES)
     planning = PlanConfig(
-        seed=seed, batch_samples=40 * num_slots, num_slots=num_slots, max_tokens=6000, context_slots=context_slots, stages=(stage,)
+        seed=seed,
+        batch_samples=40 * num_slots,
+        num_slots=num_slots,
+        stages=(stage,),
+        max_tokens=6000,
+        context_slots=context_slots,
     )
-    planned = Plan(planning, (given_sizes := many(2000, seed)), cost=COST)
-    step = planned.step(2)
-    flops = TRAINING_PASSES * COST.of(given_sizes.clean_tokens, given_sizes.noisy_tokens)
+    various = many(2000, seed)
+    step = Plan(planning, various, cost=COST).step(2)
+    flops = TRAINING_PASSES * COST.of(various.clean_tokens, various.noisy_tokens)
     loads = np.array([sum(flops[pick.sample] for pack in packs for pick in pack) for packs in step.slots])
     for pick, slots in step.shared:
         loads[list(slots)] += flops[pick.sample] / len(slots)
@@ -99,19 +104,20 @@ def test_slots_carry_nearly_equal_operations(seed: int, num_slots: int, context_
 
 
 def test_a_step_says_its_tokens_and_operations() -> None:
-    given_sizes, step = sizes(), plan().step(0)
+    step = plan().step(0)
     samples = [pick.sample for pick in picks(step)]
-    clean, noisy = given_sizes.clean_tokens[samples], given_sizes.noisy_tokens[samples]
-    assert step.noisy_tokens == noisy.sum()
-    assert step.tokens == clean.sum() + noisy.sum()
-    assert step.flops == pytest.approx(3 * sum(c + 2 * n + 0.01 * (c * c + n * (c + n)) for c, n in zip(clean, noisy, strict=True)))
+    tokens = [(7 if sample > 6 else 3, NOISY[sample]) for sample in samples]
+    assert step.noisy_tokens == sum(noisy for _, noisy in tokens)
+    assert step.tokens == sum(map(sum, tokens))
+    forward = sum(clean + 2 * noisy + 0.01 * (clean * clean + noisy * (clean + noisy)) for clean, noisy in tokens)
+    assert step.flops == pytest.approx(3 * forward)
 
 
 def test_packs_keep_to_the_cap_and_longer_samples_are_shared() -> None:
     planned = plan(max_tokens=20, context_slots=2, num_slots=4)
     for step in map(planned.step, range(10)):
-        tokens = [[7 + NOISY[p.sample] if p.sample > 6 else 3 + NOISY[p.sample] for p in pack] for packs in step.slots for pack in packs]
-        assert all(sum(pack) <= 20 for pack in tokens)
+        packs = [pack for packs in step.slots for pack in packs]
+        assert all(sum((7 if pick.sample > 6 else 3) + NOISY[pick.sample] for pick in pack) <= 20 for pack in packs)
         assert {shared.pick.sample for shared in step.shared} <= {8, 10}
     assert planned.share_over_cap == pytest.approx(2 / 12)
 
@@ -132,7 +138,7 @@ def test_stages_follow_each_other_each_with_walks_of_its_own() -> None:
     assert [planned.config.stage_at(step).name for step in range(5)] == ["first"] * 2 + ["second"] * 3
     tasks = [{TASK_OF[pick.sample] for pick in picks(planned.step(step))} for step in range(5)]
     assert tasks == [{"t2i"}] * 2 + [{"edit"}] * 3
-    assert {pick.epoch for pick in picks(planned.step(2))} == {0, 1}     # six edits of five, from the beginning
+    assert {pick.epoch for pick in picks(planned.step(2))} == {0, 1}  # six edits of five, from the beginning
 
 
 @pytest.mark.parametrize("step", [-1, 5])
@@ -150,7 +156,8 @@ def test_a_stage_draws_from_its_tier_alone() -> None:
 
 def test_a_sample_without_weight_is_never_drawn() -> None:
     planned = plan(weights=[0.0, 2.0, *[1.0] * 10])
-    seen = Counter(pick.sample for step in range(140) for pick in picks(planned.step(step)) if pick.epoch < 60 and pick.sample < 7)
+    drawn = [pick for step in range(140) for pick in picks(planned.step(step))]
+    seen = Counter(pick.sample for pick in drawn if pick.epoch < 60 and pick.sample < 7)
     assert seen[0] == 0
     assert seen[1] == 2 * seen[3] == 120
 

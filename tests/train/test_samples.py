@@ -73,7 +73,7 @@ def test_every_column_follows_its_sample(samples: Samples) -> None:
 def test_tokens_are_cells_of_latents_and_the_most_that_the_longest_text_takes(samples: Samples) -> None:
     longest = most_tokens(np.array([len(text.encode()) for text in ("make it so", "短", "make it green", ROWS[0]["texts"][0])]))
     assert samples.sizes.noisy_tokens.tolist() == [8, 8, 4, 1]
-    assert samples.sizes.clean_tokens.tolist() == (longest + [4 + 36, 0, 1, 0]).tolist()
+    assert samples.sizes.clean_tokens.tolist() == (longest + np.array([4 + 36, 0, 1, 0])).tolist()
 
 
 def test_all_texts_are_distinct_and_sorted(samples: Samples) -> None:

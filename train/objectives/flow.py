@@ -6,6 +6,7 @@ only its noisy tokens.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -20,7 +21,7 @@ from models.bundle import Contents, GeneratorBundle
 from models.cost import Cost, transformer_cost
 from models.dit import DiT, DiTConfig, Memory
 from models.flow import logit_normal_times, point_on_path, velocity_target
-from models.generate import load_autoencoder
+from models.generate import Generator, ImageSize, load_autoencoder
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.text import NAME, TextEncoder
@@ -156,6 +157,16 @@ class Flow:
         )  # fmt: skip
         return contents, {"dit": self.dit.state_dict(), "autoencoder": self._autoencoder.state_dict()}
 
+    def generator(self, weights: Mapping[str, Tensor]) -> Generator:
+        """What draws with these weights of the transformer, which are not copied."""
+        with torch.device("meta"):
+            dit = DiT(self.config.dit)
+        dit.load_state_dict(weights, assign=True)
+        size_px = self._autoencoder_contents.size_px
+        return Generator(
+            dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=ImageSize(size_px, size_px)
+        )
+
     def _told(self, sample: Drawn, generator: torch.Generator) -> str:
         is_dropped = torch.rand((), generator=generator) < self.config.text_dropout
         text = sample.told(float(torch.rand((), generator=generator)))
@@ -189,16 +200,19 @@ class TextStates:
     """States of texts met before, so that every text is encoded once."""
 
     def __init__(self) -> None:
-        self._encoder: TextEncoder | None = None
         self._known: dict[str, Float[Tensor, "t k"]] = {}
+
+    @cached_property
+    def encoder(self) -> TextEncoder:
+        """Loaded when the first text is met."""
+        return TextEncoder.load()
 
     def __call__(self, texts: Sequence[str]) -> list[Float[Tensor, "t k"]]:
         missing = sorted({text for text in texts if text not in self._known}, key=len)  # like lengths pad little
         if missing:
-            self._encoder = self._encoder or TextEncoder.load()
             for start in range(0, len(missing), _TEXTS_AT_ONCE):
                 part = missing[start : start + _TEXTS_AT_ONCE]
-                self._known.update(zip(part, self._encoder.encode(part), strict=True))
+                self._known.update(zip(part, self.encoder.encode(part), strict=True))
         return [self._known[text] for text in texts]
 
 

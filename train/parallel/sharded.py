@@ -49,6 +49,7 @@ def shard(
     for part in module.modules():
         if isinstance(part, FSDPModule):
             part.set_gradient_divide_factor(1.0)                     # the loss is a sum over workers
+            part.set_force_sum_reduction_for_comms(True)             # gloo has no scaled sum
 
 
 def _mesh(replicas: int, world: World) -> DeviceMesh:

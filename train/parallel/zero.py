@@ -126,10 +126,11 @@ class ZeroEngine(Generic[B]):
 
     def _make_states_known(self) -> None:
         """Let AdamW's moments be read and set before the first step; DeepSpeed 0.19 links those of the first group only."""
-        for group in self._base.param_groups:
-            for flat in group["params"]:
-                if not self._base.state[flat]:
-                    self._base.state[flat] = {"step": torch.tensor(0.0), **{kind: torch.zeros_like(flat) for kind in _STATES}}
+        partitioned = self._engine.optimizer
+        flats = partitioned.fp32_partitioned_groups_flat if self._stage == 3 else partitioned.single_partition_of_fp32_groups
+        for flat in flats:
+            if not self._base.state[flat]:
+                self._base.state[flat] = {"step": torch.tensor(0.0), **{kind: torch.zeros_like(flat) for kind in _STATES}}
         if self._stage < 3:
             self._engine.optimizer._lazy_init_hp_params_optimizer_state()
 

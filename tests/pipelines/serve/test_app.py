@@ -15,7 +15,7 @@ from PIL import Image
 from infra.errors import UserError
 from infra.session import Session
 from infra.settings import Settings
-from infra.tracking import NullTracker
+from infra.untracked import NullTracker
 from models.bundle import read_manifest
 from pipelines.serve.app import ServeConfig, start, stop, usable_port
 from pipelines.serve.stamp import read_stamp

@@ -1,0 +1,173 @@
+"""The step: packs add up to the batch, phases alternate, and a step that would do harm is not taken."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from models.bundle import Contents
+from models.cost import PER_SAMPLE
+from train.guard import Diverged, Guard, GuardConfig, RolledBack
+from train.loop import Hooks, LoopConfig, Stopped, Taken, train_steps
+from train.objectives.contract import Drawn, LossTerms, Meter, PackInput, ParameterGroup, Phase, StepInput
+from train.optim import OptimConfig
+from train.parallel import DdpConfig, MemoryConfig, World, build
+from train.schedule import Constant
+from train.state import TrainState
+
+DISCRIMINATOR = Phase("discriminator", every_steps=2)
+GENERATOR = Phase("generator")
+LOOP = LoopConfig(precision="fp32", ema_decay=0.9)
+
+
+class Game:
+    """A generator moves a number towards what a discriminator likes; each has a phase of its own."""
+
+    unit = "pictures"
+    columns = ()
+    phases = (DISCRIMINATOR, GENERATOR)
+    blocks: Sequence[nn.Module] = ()
+    companions: Sequence[nn.Module] = ()
+    cost = PER_SAMPLE
+
+    def __init__(self) -> None:
+        torch.manual_seed(0)
+        self.network = nn.ModuleDict({"generator": nn.Linear(3, 3), "discriminator": nn.Linear(3, 1)})
+        self.phases_run: list[str] = []
+
+    def groups(self) -> list[ParameterGroup]:
+        return [
+            ParameterGroup("adamw", list(self.network["generator"].parameters()), GENERATOR),
+            ParameterGroup("adamw", list(self.network["discriminator"].parameters()), DISCRIMINATOR, rate=0.5),
+        ]
+
+    def loss(self, batch: Tensor, phase: str) -> LossTerms:
+        self.phases_run.append(phase)
+        score = self.network["discriminator"](self.network["generator"](batch))
+        aim = 0.0 if phase == "generator" else 1.0
+        return LossTerms((score - aim).square().mean(), {"score": Meter.mean(score.mean(), len(batch))})
+
+    def decode(self, record: Mapping[str, object]) -> Tensor:
+        return torch.tensor(record["value"])
+
+    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
+        """Nothing to look at."""
+
+    def learn_texts(self, texts: Sequence[str]) -> None:
+        """No texts."""
+
+    def collate(self, drawn: Sequence[Drawn]) -> Tensor:
+        return torch.stack([sample.target for sample in drawn])
+
+    def finish(self, targets: Iterable[list[Tensor]]) -> None:
+        """Nothing to look at."""
+
+    def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
+        raise AssertionError("a game is not exported")
+
+
+def batch_of(step: int) -> Tensor:
+    return torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
+
+
+def inputs(num_steps: int, *, cut: tuple[int, ...] = (8,), poisoned: frozenset[int] = frozenset()) -> Iterator[StepInput[Tensor]]:
+    for step in range(num_steps):
+        whole = batch_of(step) * (float("nan") if step in poisoned else 1.0)
+        packs = [PackInput(part, len(part) / 8, (f"s{step}",)) for part in whole.split(list(cut))]
+        yield StepInput(step, packs, num_rounds=len(packs), num_samples=8, num_tokens=8, flops=1.0, wait_s=0.0)
+
+
+def state_of(game: Game, *, guard: GuardConfig | None = None) -> TrainState:
+    optim = OptimConfig(adamw_lr=0.05, muon_lr=0.1, weight_decay=0.0, schedule=Constant(warmup_steps=0), clip_norm=10.0)
+    engine = build(DdpConfig(), MemoryConfig(), game, optim=optim, world=World(0, 1), seed=0)
+    return TrainState(engine, Guard(guard or GuardConfig()), ema_decay=0.9)
+
+
+def run(
+    state: TrainState, game: Game, given: Iterator[StepInput[Tensor]], hooks: Mapping[str, object] | None = None
+) -> list[tuple[int, Taken]]:
+    seen: list[tuple[int, Taken]] = []
+    told = Hooks(after_step=lambda step_input, taken: seen.append((step_input.step, taken)), rate=lambda _: 1.0)
+    told = Hooks(**{**vars(told), **(hooks or {})})
+    train_steps(state, game, given, loop=LOOP, world=World(0, 1), hooks=told)
+    return seen
+
+
+def weights(game: Game) -> dict[str, Tensor]:
+    return {name: tensor.detach().clone() for name, tensor in game.network.state_dict().items()}
+
+
+def test_packs_add_up_to_the_whole_batch() -> None:
+    whole, parts = Game(), Game()
+    run(state_of(whole), whole, inputs(5))
+    run(state_of(parts), parts, inputs(5, cut=(1, 5, 2)))
+    for name, tensor in weights(whole).items():
+        torch.testing.assert_close(weights(parts)[name], tensor)
+
+
+def test_phases_alternate_and_move_only_their_own_parameters() -> None:
+    game = Game()
+    state = state_of(game)
+    before = weights(game)
+    run(state, game, (given for given in inputs(2) if given.step == 1))
+    after = weights(game)
+    assert game.phases_run == ["generator"]
+    assert torch.equal(before["discriminator.weight"], after["discriminator.weight"])
+    assert not torch.equal(before["generator.weight"], after["generator.weight"])
+    run(state, game, (given for given in inputs(3) if given.step == 2))
+    assert game.phases_run == ["generator", "discriminator", "generator"]
+    assert not torch.equal(after["discriminator.weight"], weights(game)["discriminator.weight"])
+
+
+def test_frozen_parameters_stand_still() -> None:
+    game = Game()
+    before = weights(game)
+    run(state_of(game), game, inputs(3), {"frozen": lambda step: ("generator.bias",)})
+    assert torch.equal(before["generator.bias"], weights(game)["generator.bias"])
+    assert not torch.equal(before["generator.weight"], weights(game)["generator.weight"])
+
+
+def test_a_step_that_is_not_finite_is_not_taken_and_its_samples_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    game, clean = Game(), Game()
+    seen = run(state_of(game), game, inputs(4, poisoned=frozenset({2})))
+    run(state_of(clean), clean, (given for given in inputs(4) if given.step != 2))
+    assert [step for step, _ in seen] == [0, 1, 3]
+    assert any(getattr(record, "samples", ()) == ("s2",) for record in caplog.records)
+    for name, tensor in weights(clean).items():
+        assert torch.equal(weights(game)[name], tensor)
+
+
+def test_three_strikes_send_the_run_back_and_are_left_out_afterwards() -> None:
+    game = Game()
+    state = state_of(game)
+    poisoned = frozenset({2, 3, 4})
+    with pytest.raises(RolledBack):
+        run(state, game, inputs(8, poisoned=poisoned))
+    assert state.guard.memory.left_out == (2, 3, 4)
+    again = Game()
+    restarted = state_of(again)
+    restarted.guard.recall(state.guard.memory)
+    assert [step for step, _ in run(restarted, again, inputs(8, poisoned=poisoned))] == [0, 1, 5, 6, 7]
+    assert restarted.num_steps_done == 8
+
+
+def test_a_run_that_goes_back_too_often_gives_up_and_says_what_to_do() -> None:
+    game = Game()
+    state = state_of(game, guard=GuardConfig(strikes=1, rollbacks=0))
+    with pytest.raises(Diverged, match="select without them"):
+        run(state, game, inputs(3, poisoned=frozenset({0})))
+
+
+def test_asked_to_stop_it_ends_after_the_step() -> None:
+    game = Game()
+    state = state_of(game)
+    with pytest.raises(Stopped):
+        run(state, game, inputs(9), {"is_asked_to_stop": lambda: state.num_steps_done == 3})
+    assert state.num_steps_done == 3
+
+
+def test_means_of_meters_are_over_all_packs() -> None:
+    game = Game()
+    (_, taken), *_ = run(state_of(game), game, inputs(1, cut=(2, 6)))
+    assert float(taken.meters["score"].count) == 8

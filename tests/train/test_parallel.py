@@ -1,0 +1,55 @@
+"""One run under every engine: the same losses, and checkpoints that any of them goes on from."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from tiny_fit import changed, losses, of_steps, prepare, tiny_fit, train
+
+ENGINES: dict[str, dict[str, object]] = {
+    "ddp": {"kind": "ddp"},
+    "fsdp": {"kind": "fsdp"},
+    "hsdp": {"kind": "fsdp", "replicas": 2},
+    "zero-1": {"kind": "deepspeed", "stage": 1},
+    "zero-2": {"kind": "deepspeed", "stage": 2},
+    "zero-3": {"kind": "deepspeed", "stage": 3},
+}
+TOLERANCE = 1e-5
+"""Relative, of fp32 losses: engines add up gradients in different orders."""
+
+
+@pytest.mark.slow
+def test_every_engine_follows_one_curve_and_goes_on_from_the_checkpoint_of_another(tmp_path: Path) -> None:
+    config = changed(of_steps(tiny_fit(tmp_path), 8), optim={"matrices": "adamw"})
+    under = {name: config.model_validate({**config.model_dump(), "parallel": engine}) for name, engine in ENGINES.items()}
+    train([prepare(tmp_path / name, each) for name, each in under.items()], num_workers=2, rendezvous=tmp_path / "first")
+    expected = dict(losses(tmp_path / "ddp"))
+    for name in ENGINES:
+        assert dict(losses(tmp_path / name)) == pytest.approx(expected, rel=TOLERANCE), name
+
+    names = list(ENGINES)
+    moved = [_half_done(tmp_path, source) for source in names]
+    for folder, source in zip(moved, names, strict=True):
+        prepare(folder, under[names[(names.index(source) + 2) % len(names)]])
+    train(moved, num_workers=2, rendezvous=tmp_path / "second")
+    for folder in moved:
+        assert dict(losses(folder)) == pytest.approx(expected, rel=TOLERANCE), folder.name
+
+
+def _half_done(place: Path, source: str) -> Path:
+    """A copy of a run whose newest checkpoint is that of step 6."""
+    folder = place / f"from-{source}"
+    shutil.copytree(place / source, folder)
+    shutil.rmtree(folder / "bundle")
+    shutil.rmtree(folder / "checkpoints" / "step-00000008")
+    return folder
+
+
+@pytest.mark.slow
+def test_muon_gives_the_same_curve_replicated_and_sharded(tmp_path: Path) -> None:
+    config = of_steps(tiny_fit(tmp_path), 6)
+    kinds = {name: config.model_validate({**config.model_dump(), "parallel": ENGINES[name]}) for name in ("ddp", "fsdp")}
+    kinds["recomputed"] = changed(kinds["fsdp"], memory={"recompute": "selective", "offload": True})
+    train([prepare(tmp_path / name, each) for name, each in kinds.items()], num_workers=2, rendezvous=tmp_path / "rendezvous")
+    for name in ("fsdp", "recomputed"):
+        assert dict(losses(tmp_path / name)) == pytest.approx(dict(losses(tmp_path / "ddp")), rel=TOLERANCE)
