@@ -1,165 +1,147 @@
-"""Batches for the loop: picks of the plan, fetched by row from the pinned table, decoded once, collated ahead of their use.
+"""Batches for the loop: packs of the plan, made of fetched rows ahead of their use.
 
-A thread prepares the next steps while the current one computes. Decoded rows stay in memory up to a bound. Data wait, the time
-the loop stood still for want of a batch, is measured on every step.
+A thread makes the next steps while the current one computes. Where rows come from is a choice (`train.fetch`); which rows, in
+which order, and every random draw follow from the plan alone. Data wait, the time the loop stood still for want of a batch, is
+measured on every step.
+
+The plan is fixed, so nothing takes the place of a picture that cannot be decoded: the samples it is in contribute nothing to the
+step's loss, whose mean is still over all that was planned. They are counted, and too many of them end the run.
 """
 
-import threading
-import time
-from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
-from queue import Empty, Full, Queue
-from typing import Annotated, Generic, NamedTuple, TypeVar
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from dataclasses import replace
+from typing import Annotated, Generic
 
-import lance
-import numpy as np
-import pyarrow as pa
-from annotated_types import Gt
-from jaxtyping import Int
+from annotated_types import Ge, Gt, Lt
 from pydantic import BaseModel
 from torch import Tensor
 
-from curation.tables import open_table
-from dataclasses import replace
+from train.agenda import Agenda, Assigned, WorkerStep
+from train.ahead import made_ahead
+from train.fetch import Fetched, InProcessConfig, RowsConfig, RowSource
 from train.objectives.contract import B, Drawn, Objective, PackInput, StepInput
-from train.parallel.world import owned_slots
 from train.plan import Pick, Plan, draw_key
 from train.samples import Samples, UnusableTable
 
+logger = logging.getLogger(__name__)
+
 _TARGETS_AT_ONCE = 64
+_JUDGED_FROM = 1_000
+"""Samples before which the share of bad ones is taken as if there had been so many."""
 
 
 class FeedConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """How batches are fetched."""
+    """How batches are made."""
 
+    rows: RowsConfig = InProcessConfig()
+    """Who fetches and decodes."""
     prefetch_steps: Annotated[int, Gt(0)] = 3
-    """Steps prepared ahead."""
-    cache_bytes: Annotated[int, Gt(0)] = 1 << 29
-    """Memory for decoded rows."""
+    """Steps made ahead."""
+    max_bad_fraction: Annotated[float, Ge(0.0), Lt(1.0)] = 0.01
+    """Share of a worker's samples that may have a picture that cannot be decoded; more of them end the run."""
 
 
-class RowCache:
-    """Decoded rows of ``images``, the least recently used given up first."""
-
-    def __init__(self, dataset: lance.LanceDataset, objective: Objective, *, cache_bytes: int) -> None:
-        self._dataset, self._objective, self._limit = dataset, objective, cache_bytes
-        self._held: OrderedDict[int, Tensor] = OrderedDict()
-        self._bytes = 0
-
-    def fetch(self, rows: Sequence[int]) -> dict[int, Tensor]:
-        """The decoded rows; what is not held is read in one `take`."""
-        wanted = sorted(set(rows))
-        found = {row: self._held[row] for row in wanted if row in self._held}
-        missing = [row for row in wanted if row not in found]
-        if missing:
-            table = self._dataset.take(missing, columns=list(self._objective.columns))
-            found.update(zip(missing, self._decoded(table, missing), strict=True))
-        for row in wanted:
-            self._keep(row, found[row])
-        return found
-
-    def _decoded(self, table: pa.Table, rows: Sequence[int]) -> list[Tensor]:
-        records: list[Mapping[str, object]] = table.to_pylist()
-        empty = [row for row, record in zip(rows, records, strict=True) if any(value is None for value in record.values())]
-        if empty:
-            raise UnusableTable(
-                f"{len(empty)} selected rows of {self._dataset.uri} version {self._dataset.version} "
-                f"have no {self._objective.columns}, "
-                f"row {empty[0]} first; run the job that writes them (`seedbed encode` for latents) and train on its version"
-            )
-        return [self._objective.decode(record) for record in records]
-
-    def _keep(self, row: int, tensor: Tensor) -> None:
-        if row in self._held:
-            self._held.move_to_end(row)
-            return
-        self._held[row] = tensor
-        self._bytes += tensor.nbytes
-        while self._bytes > self._limit and len(self._held) > 1:
-            self._bytes -= self._held.popitem(last=False)[1].nbytes
+class BadPictures(UnusableTable):
+    """Too many samples have a picture that cannot be decoded."""
 
 
 class Feed(Generic[B]):
-    """Steps `first_step` to `last_step` (excluded) for the worker that owns `slots`."""
+    """A worker's input."""
 
-    def __init__(self, samples: Samples, plan: Plan, objective: Objective[B], rows: RowCache, *, config: FeedConfig) -> None:
-        self._samples, self._rows, self._objective, self._config, self._plan = samples, rows, objective, config, plan
+    def __init__(
+        self, samples: Samples, plan: Plan, objective: Objective[B], source: RowSource, *, config: FeedConfig
+    ) -> None:  # fmt: skip
+        self._samples, self._plan, self._objective, self._source, self._config = samples, plan, objective, source, config
+        self._seen, self._bad = 0, 0
+        self._named: set[int] = set()
 
     def target_pictures(self) -> Iterator[list[Tensor]]:
-        rows = [int(row) for row in self._samples.target_rows()]
+        """Every distinct target that can be decoded, in row order and in parts, so that any number can be looked at.
+
+        Raises:
+            UnusableTable: a row lacks a value.
+        """
+        rows = self._samples.target_rows().tolist()
         for start in range(0, len(rows), _TARGETS_AT_ONCE):
-            part = rows[start : start + _TARGETS_AT_ONCE]
-            fetched = self._rows.fetch(part)
-            yield [fetched[row] for row in part]
+            fetched = self._source.reader.fetch(rows[start : start + _TARGETS_AT_ONCE])
+            self._require_values(fetched)
+            yield list(fetched.decoded.values())
 
-    def prepare(self, step: int, slots: Sequence[int], num_workers: int) -> StepInput[B]:
-        planned = self._plan.step(step)
-        packs = [pack for slot in slots for pack in planned.slots[slot]]
-        packs += [(shared.pick,) for shared in planned.shared if shared.slots[0] in slots]
-        held = self._rows.fetch([row for pack in packs for pick in pack for row in self._samples.rows(pick.sample)])
-        made = []
-        for pack in packs:
-            units = sum(int(self._samples.sizes.noisy_tokens[pick.sample]) for pick in pack)
-            made.append(PackInput(self._objective.collate([self._drawn(pick, step, held) for pick in pack]), units / planned.noisy_tokens, tuple(self._samples.id(pick.sample) for pick in pack)))
-        counts = [sum(len(planned.slots[s]) for s in range(r, len(planned.slots), num_workers)) + sum(shared.slots[0] % num_workers == r for shared in planned.shared) for r in range(num_workers)]
-        return StepInput(step, made, max(counts), self._plan.config.batch_samples, planned.tokens, planned.flops, 0.0)
+    def steps(self, first_step: int, last_step: int, *, rank: int, num_workers: int) -> Generator[StepInput[B], None, None]:
+        """Steps `first_step` to `last_step` (excluded) of one worker, in order; closing it ends what works ahead.
 
-    def steps(self, first_step: int, last_step: int, *, rank: int, num_workers: int) -> Iterator[StepInput[B]]:
-        slots = owned_slots(self._plan.config.num_slots, rank=rank, num_workers=num_workers)
-        ready: Queue = Queue(self._config.prefetch_steps)
-        stop = threading.Event()
+        Raises:
+            ValueError: slots cannot be divided evenly among the workers.
+            UnusableTable: a row lacks a value.
+            BadPictures: more than `max_bad_fraction` of the samples cannot be decoded.
+        """
+        agenda = Agenda(self._plan, self._samples.picture_rows, rank=rank, num_workers=num_workers)
+        made = made_ahead(self._made(agenda, range(first_step, last_step)), depth=self._config.prefetch_steps)
+        with closing(made):
+            for step_input, wait_s in made:
+                if step_input.step == first_step:
+                    logger.info("first batch", extra={"wait_s": wait_s, "step": first_step, "rank": rank})
+                yield replace(step_input, wait_s=wait_s)
 
-        def work() -> None:
-            for step in range(first_step, last_step):
-                if not _put(ready, self._attempt(step, slots, num_workers), stop):
-                    return
+    def _made(self, agenda: Agenda, steps: range) -> Generator[StepInput[B], None, None]:
+        with closing(self._source.steps(agenda, steps)) as fetching:
+            for work, fetched in fetching:
+                self._require_values(fetched)
+                yield self._step_input(work, fetched)
 
-        thread = threading.Thread(target=work, name="feed", daemon=True)
-        thread.start()
-        try:
-            for step in range(first_step, last_step):
-                began = time.perf_counter()
-                item = ready.get()
-                if isinstance(item, BaseException):
-                    raise item
-                yield replace(item, wait_s=time.perf_counter() - began)
-        finally:
-            stop.set()
-            thread.join()
-
-    def _attempt(self, step, slots, num_workers):
-        try:
-            return self.prepare(step, slots, num_workers)
-        except BaseException as error:  # noqa: BLE001
-            return error
-
-    def _drawn(self, pick: Pick, step: int, held: Mapping[int, Tensor]) -> Drawn:
-        samples = self._samples
-        target, *references = samples.rows(pick.sample)
-        return Drawn(
-            key=draw_key(self._plan.config.seed, epoch=pick.epoch, sample_id=samples.id(pick.sample), step=step), task=samples.task(pick.sample),
-            texts=samples.texts(pick.sample), text_weights=samples.text_weights(pick.sample),
-            score_text=samples.score_text(pick.sample), target=held[target], references=tuple(held[row] for row in references),
+    def _step_input(self, work: WorkerStep, fetched: Fetched) -> StepInput[B]:
+        usable = [self._usable(pack, fetched, step=work.step) for pack in work.packs]
+        num_bad = sum(len(pack.picks) for pack in work.packs) - sum(len(pack.picks) for pack in usable)
+        self._count(work, num_bad=num_bad)
+        return StepInput(
+            step=work.step, packs=[self._pack_input(pack, work, fetched) for pack in usable if pack.picks],
+            num_rounds=work.num_rounds, num_samples=self._plan.config.batch_samples, num_tokens=work.whole.tokens,
+            flops=work.whole.flops, wait_s=0.0, num_bad=num_bad,
         )  # fmt: skip
 
+    def _usable(self, pack: Assigned, fetched: Fetched, *, step: int) -> Assigned:
+        """The pack without samples that have a picture that cannot be decoded."""
+        if not fetched.undecodable:
+            return pack
+        for row in fetched.undecodable.keys() - self._named:
+            self._named.add(row)
+            logger.warning("picture not decoded", extra={"row": row, "step": step, "cause": fetched.undecodable[row]})
+        good = tuple(pick for pick in pack.picks if fetched.undecodable.keys().isdisjoint(self._samples.rows(pick.sample)))
+        return pack._replace(picks=good)
 
-def build_source(config, ref, objective):
-    return RowCache(open_table(ref), objective, cache_bytes=config.cache_bytes)
+    def _count(self, work: WorkerStep, *, num_bad: int) -> None:
+        self._seen += sum(len(pack.picks) for pack in work.packs)
+        self._bad += num_bad
+        if self._bad > self._config.max_bad_fraction * max(self._seen, _JUDGED_FROM):
+            raise BadPictures(
+                f"{self._bad:,} of {self._seen:,} samples up to step {work.step:,} have a picture that cannot be decoded, of "
+                f"{len(self._named):,} rows, row {min(self._named)} of {self._source.reader.place} first; feed.max_bad_fraction "
+                f"allows {self._config.max_bad_fraction:.2%}: curate and select again, or raise it"
+            )
 
+    def _pack_input(self, pack: Assigned, work: WorkerStep, fetched: Fetched) -> PackInput[B]:
+        units = sum(int(self._samples.sizes.noisy_tokens[pick.sample]) for pick in pack.picks)
+        return PackInput(
+            batch=self._objective.collate([self._drawn(pick, work.step, fetched) for pick in pack.picks]),
+            share=units / work.whole.noisy_tokens, sample_ids=tuple(self._samples.id(pick.sample) for pick in pack.picks),
+            ranks=pack.ranks,
+        )  # fmt: skip
 
-T = TypeVar("T")
+    def _drawn(self, pick: Pick, step: int, fetched: Fetched) -> Drawn:
+        samples, number = self._samples, pick.sample
+        target, *references = (fetched.decoded[row] for row in samples.rows(number))
+        return Drawn(
+            key=draw_key(self._plan.config.seed, epoch=pick.epoch, sample_id=samples.id(number), step=step),
+            task=samples.task(number), texts=samples.texts(number), text_weights=samples.text_weights(number),
+            score_text=samples.score_text(number), target=target, references=tuple(references),
+        )  # fmt: skip
 
-
-def _put(queue: "Queue[T]", item: T, stop: threading.Event) -> bool:
-    while not stop.is_set():
-        try:
-            queue.put(item, timeout=0.1)
-        except Full:
-            continue
-        return True
-    while not queue.empty():
-        try:
-            queue.get_nowait()
-        except Empty:
-            break
-    return False
+    def _require_values(self, fetched: Fetched) -> None:
+        if fetched.empty:
+            reader = self._source.reader
+            raise UnusableTable(
+                f"{len(fetched.empty)} selected rows of {reader.place} have no {' or '.join(reader.columns)}, row "
+                f"{fetched.empty[0]} first; run the job that writes them (`seedbed encode` for latents) and train on its version"
+            )

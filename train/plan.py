@@ -8,7 +8,8 @@ follows on any number of them, and resuming is going on at a step number.
 n samples
 """
 
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Annotated, NamedTuple
 
@@ -174,6 +175,10 @@ class Plan:
         for stage in config.stages:
             _require_samples(stage, sizes)
         self._walk = lru_cache(maxsize=2 * len(TASKS))(self._begin)  # of two stages: steps are prepared ahead
+
+    def __reduce__(self) -> tuple[Callable[[PlanConfig, Sizes], "Plan"], tuple[PlanConfig, Sizes]]:
+        """Travels as what it was made of."""
+        return partial(Plan, cost=self._cost), (self.config, self._sizes)
 
     @property
     def share_over_cap(self) -> float:

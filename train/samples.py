@@ -42,7 +42,7 @@ class _Pictures(NamedTuple):
     """Cells of the latent."""
 
 
-class _References(NamedTuple):
+class References(NamedTuple):
     """Lists of rows, end to end."""
 
     rows: Int[np.ndarray, " r"]
@@ -53,12 +53,26 @@ class _References(NamedTuple):
         return tuple(self.rows[first : int(self.ends[number])].tolist())
 
 
+class SampleRows(NamedTuple):
+    """Rows in ``images`` of the samples' pictures: all that fetching needs to know of them."""
+
+    order: Int[np.ndarray, " n"]
+    """Place of every sample in `targets` and `references`."""
+    targets: Int[np.ndarray, " n"]
+    references: References
+
+    def of(self, number: int) -> tuple[int, ...]:
+        """The target's row, then the references'."""
+        place = int(self.order[number])
+        return (int(self.targets[place]), *self.references.of(place))
+
+
 class Samples:
     """The selected samples of one split, in the order of their targets' rows."""
 
     def __init__(
         self, chosen: pa.Table, order: Int[np.ndarray, " n"], *,
-        targets: Int[np.ndarray, " n"], references: _References, sizes: Sizes,
+        targets: Int[np.ndarray, " n"], references: References, sizes: Sizes,
     ) -> None:  # fmt: skip
         """Nothing is copied.
 
@@ -68,10 +82,11 @@ class Samples:
             sizes: in the order of the samples.
         """
         self.sizes = sizes
-        self._chosen, self._order, self._targets, self._references = chosen, order, targets, references
+        self.picture_rows = SampleRows(order, targets, references)
+        self._chosen = chosen
 
     def __len__(self) -> int:
-        return len(self._order)
+        return len(self.picture_rows.order)
 
     def id(self, number: int) -> str:
         """The sample's id."""
@@ -83,8 +98,7 @@ class Samples:
 
     def rows(self, number: int) -> tuple[int, ...]:
         """Rows in ``images``: the target's, then the references'."""
-        place = self._place(number)
-        return (int(self._targets[place]), *self._references.of(place))
+        return self.picture_rows.of(number)
 
     def texts(self, number: int) -> tuple[str, ...]:
         """What a model may be told."""
@@ -105,10 +119,10 @@ class Samples:
 
     def target_rows(self) -> Int[np.ndarray, " p"]:
         """Every distinct row of a target, sorted."""
-        return np.unique(self._targets)
+        return np.unique(self.picture_rows.targets)
 
     def _place(self, number: int) -> int:
-        return int(self._order[number])
+        return int(self.picture_rows.order[number])
 
 
 def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
@@ -135,7 +149,7 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
     )  # fmt: skip
     return Samples(
         chosen.select(_KEPT), order, targets=pictures.rows[targets],
-        references=_References(pictures.rows[members], ends), sizes=sizes,
+        references=References(pictures.rows[members], ends), sizes=sizes,
     )  # fmt: skip
 
 

@@ -19,7 +19,8 @@ import torch
 from models.bundle import Lineage, save_bundle
 from train.checkpoint import Checkpoints
 from train.config import FitConfig
-from train.feed import Feed, build_source
+from train.feed import Feed
+from train.fetch import build_source
 from train.guard import Guard, RolledBack
 from train.loop import Hooks, Stopped, Taken, train_steps
 from train.meters import MeterFile
@@ -139,7 +140,7 @@ def _attempt(
     state = TrainState(engine, guard, ema_decay=config.loop.ema_decay)
     samples = load_samples(config.data, "train", unit=objective.unit)
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
-    feed = Feed(samples, plan, objective, build_source(config.feed, config.data, objective), config=config.feed)
+    feed = Feed(samples, plan, objective, build_source(config.feed.rows, config.data, objective), config=config.feed)
     objective.learn_texts(samples.all_texts())
     checkpoints = Checkpoints(folder.checkpoints, config.checkpoint, world)
     restored = checkpoints.restore(state)

@@ -6,6 +6,7 @@ latents get Gaussian noise, a share of their own spread, so that neighbours deco
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Annotated, Literal, NamedTuple
 
 import torch
@@ -50,6 +51,13 @@ class PictureBatch(NamedTuple):
     latent_noise: Float[Tensor, "b c y2 x2"]
 
 
+def decode_picture(record: Mapping[str, object], *, size_px: int) -> Shaped[Tensor, "3 y x"]:
+    """The picture of a row, fitted into a square, values in [0, 255]."""
+    encoded = record["image"]
+    assert isinstance(encoded, bytes)
+    return torch.from_numpy(training_view(encoded, size_px).copy()).permute(2, 0, 1)
+
+
 class AutoencoderObjective:
     """The autoencoder's objective."""
 
@@ -64,6 +72,7 @@ class AutoencoderObjective:
                 f"size_px={config.size_px} must be a multiple of the autoencoder's factor {config.autoencoder.factor}"
             )
         self.config = config
+        self.decode = partial(decode_picture, size_px=config.size_px)
         self.autoencoder = Autoencoder(config.autoencoder)
         self._perceptual = PerceptualDistance() if config.perceptual_weight else None
 
@@ -83,11 +92,6 @@ class AutoencoderObjective:
         matrices = [parameter for parameter in self.autoencoder.parameters() if parameter.dim() == 2]
         rest = [parameter for parameter in self.autoencoder.parameters() if parameter.dim() != 2]
         return [ParameterGroup("muon", matrices), ParameterGroup("adamw", rest)]
-
-    def decode(self, record: Mapping[str, object]) -> Shaped[Tensor, "3 y x"]:
-        encoded = record["image"]
-        assert isinstance(encoded, bytes)
-        return torch.from_numpy(training_view(encoded, self.config.size_px).copy()).permute(2, 0, 1)
 
     def prepare(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing is needed: the statistics are those of the trained encoder."""

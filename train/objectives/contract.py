@@ -115,6 +115,8 @@ class StepInput(Generic[B]):
     """Operations of the step's forward and backward passes over all workers."""
     wait_s: float
     """How long the loop waited for it."""
+    num_bad: int = 0
+    """Samples of this worker that are left out because a picture of theirs cannot be decoded."""
 
 
 @runtime_checkable
@@ -155,7 +157,13 @@ class Objective(Protocol[B]):
         ...
 
     def decode(self, record: Mapping[str, object]) -> Tensor:
-        """One row's columns as the tensor that batches are made of; kept in memory between steps."""
+        """One row's columns as the tensor that batches are made of; kept in memory between steps.
+
+        Lists of floats come as arrays. Sent to other processes, so a function that holds no more than it needs.
+
+        Raises:
+            Undecodable: the row holds no picture.
+        """
         ...
 
     def prepare(self, targets: Iterable[list[Tensor]]) -> None:

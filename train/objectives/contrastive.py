@@ -6,6 +6,7 @@ which is never exact, still finds its caption. Features of both views are comput
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Literal, NamedTuple
 
 import torch
@@ -43,6 +44,15 @@ class FeatureBatch(NamedTuple):
     texts: Float[Tensor, "b k"]
 
 
+def decode_features(record: Mapping[str, object], *, features: LiteFeatures) -> Float[Tensor, "v f"]:
+    """Features of both views of a row's picture."""
+    encoded = record["image"]
+    assert isinstance(encoded, bytes)
+    pixels = torch.from_numpy(training_view(encoded, VIEW_PX).copy()).permute(2, 0, 1)
+    with torch.inference_mode():
+        return features(views(pixels.float() / 127.5 - 1)).clone()
+
+
 class Contrastive:
     """The contrastive head's objective."""
 
@@ -56,7 +66,7 @@ class Contrastive:
     def __init__(self, config: ContrastiveObjectiveConfig) -> None:
         self.config = config
         self.head = ContrastiveHead(config.head)
-        self._features = LiteFeatures.load()
+        self.decode = partial(decode_features, features=LiteFeatures.load())
         self._pooled: dict[str, Float[Tensor, " k"]] = {}
         self._text: TextEncoder | None = None
 
@@ -66,13 +76,6 @@ class Contrastive:
 
     def groups(self) -> list[ParameterGroup]:
         return [ParameterGroup("adamw", list(self.head.parameters()))]
-
-    def decode(self, record: Mapping[str, object]) -> Float[Tensor, "v f"]:
-        encoded = record["image"]
-        assert isinstance(encoded, bytes)
-        pixels = torch.from_numpy(training_view(encoded, VIEW_PX).copy()).permute(2, 0, 1)
-        with torch.inference_mode():
-            return self._features(views(pixels.float() / 127.5 - 1)).clone()
 
     def prepare(self, targets: Iterable[list[Tensor]]) -> None:
         """Standardise by the statistics of the pictures it is fitted on."""

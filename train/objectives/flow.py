@@ -64,12 +64,20 @@ class FlowBatch(NamedTuple):
     """Index into TASKS of every noisy copy."""
 
 
+def decode_latent(record: Mapping[str, object]) -> Float[Tensor, "c y x"]:
+    """The latent of a row with LATENT_SCHEMA."""
+    shape = record["latent_shape"]
+    assert isinstance(shape, list)
+    return torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
+
+
 class Flow:
     """The generator's objective."""
 
     columns: tuple[str, ...] = ("latent", "latent_shape")
     unit: Literal["noisy tokens", "pictures"] = "noisy tokens"
     phases: tuple[Phase, ...] = (MAIN,)
+    decode = staticmethod(decode_latent)
 
     def __init__(self, config: FlowConfig) -> None:
         autoencoder, contents = load_autoencoder(Path(config.autoencoder))
@@ -105,11 +113,6 @@ class Flow:
         inside = {id(parameter) for parameter in matrices}
         rest = [parameter for parameter in self.dit.parameters() if id(parameter) not in inside]
         return [ParameterGroup("muon", matrices), ParameterGroup("adamw", rest)]
-
-    def decode(self, record: Mapping[str, object]) -> Float[Tensor, "c y x"]:
-        shape = record["latent_shape"]
-        assert isinstance(shape, list)
-        return torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
 
     def prepare(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""

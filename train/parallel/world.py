@@ -1,4 +1,4 @@
-"""The workers of a run: who owns which slots, and sums over all."""
+"""The workers of a run, and sums over all."""
 
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -45,14 +45,3 @@ class World(NamedTuple):
         """Go on when all workers are here."""
         if self.size > 1:
             dist.barrier()
-
-
-def owned_slots(num_slots: int, *, rank: int, num_workers: int) -> list[int]:
-    """Slots of one worker: every `num_workers`-th, from its rank on.
-
-    Raises:
-        ValueError: the slots cannot be divided evenly.
-    """
-    if num_slots % num_workers:
-        raise ValueError(f"plan.num_slots={num_slots} must be a multiple of num_workers={num_workers}; change one of them")
-    return list(range(rank, num_slots, num_workers))
