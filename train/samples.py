@@ -49,6 +49,7 @@ class References(NamedTuple):
     ends: Int[np.ndarray, " n"]
 
     def of(self, number: int) -> tuple[int, ...]:
+        """The rows of one list."""
         first = int(self.ends[number - 1]) if number else 0
         return tuple(self.rows[first : int(self.ends[number])].tolist())
 
