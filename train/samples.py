@@ -49,6 +49,7 @@ class References(NamedTuple):
     ends: Int[np.ndarray, " n"]
 
     def of(self, number: int) -> tuple[int, ...]:
+        """The rows of one list."""
         first = int(self.ends[number - 1]) if number else 0
         return tuple(self.rows[first : int(self.ends[number])].tolist())
 
@@ -168,7 +169,7 @@ def _chosen(ref: TableRef, split: Split) -> pa.Table:
 def _numbered(chosen: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " k"]]:
     """Every distinct id of a picture, and the place among them of every target's and then of every reference's."""
     flat = [chunk.flatten() for chunk in chosen["reference_ids"].chunks]
-    encoded = pa.chunked_array([*chosen["target_id"].chunks, *flat]).dictionary_encode().unify_dictionaries()
+    encoded = pa.chunked_array([*chosen["target_id"].chunks, *flat]).dictionary_encode()  # one dictionary for all chunks
     return encoded.chunk(0).dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
 
 
