@@ -26,7 +26,6 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from train.parallel.engine import Checkpointed
-from train.parallel.engine import Checkpointed
 from train.parallel.world import World
 from train.state import TrainState
 

@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
-from curation.tables import SELECTION_SCHEMA, TASKS, Split, TableRef, Task, open_table
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table
+from curation.tasks import TASKS, Task
 from models.text import most_tokens
 from train.plan import Sizes
 

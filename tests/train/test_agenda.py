@@ -7,11 +7,11 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from curation.tables import TASKS
+from curation.tasks import TASKS
 from models.cost import Cost
 from train.agenda import Agenda, sharers
 from train.plan import Plan, PlanConfig, Sizes, StageConfig
-from train.samples import SampleRows, References
+from train.samples import References, SampleRows
 
 NUM_SAMPLES = 40
 
