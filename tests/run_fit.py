@@ -10,7 +10,7 @@ from models.bundle import Lineage
 from train import stopping
 from train.config import FitConfig
 from train.parallel.world import World
-from train.worker import FitFolder, fit
+from train.fitting import FitFolder, fit
 
 
 def main(rank: int, size: int, rendezvous: str, folders: list[Path]) -> None:

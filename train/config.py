@@ -16,6 +16,7 @@ from train.parallel import ParallelConfig
 from train.parallel.memory import MemoryConfig
 from train.parallel.replicated import DdpConfig
 from train.plan import PlanConfig
+from train.preview import PreviewConfig
 
 Positive = Annotated[int, Gt(0)]
 
@@ -45,6 +46,8 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """What is kept for the backward pass, and what is compiled."""
     checkpoint: CheckpointConfig
     """How often progress is made safe."""
+    preview: PreviewConfig | None = None
+    """Pictures of fixed prompts while a generator is trained."""
     log_every_steps: Positive = 10
     """Steps between readings of the meters."""
     num_workers: Positive = 1
@@ -57,6 +60,8 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Logical CPUs of Ray that each worker takes."""
     threads_per_worker: Positive = 2
     """Torch threads of each worker."""
+    hang_s: Annotated[float, Gt(0.0)] = 60.0
+    """Seconds that a step may take before the worker that holds it up is named and the group started anew."""
     max_failures: Annotated[int, Gt(-1)] = 3
     """Times that a run whose worker died goes on by itself."""
 

@@ -1,9 +1,10 @@
-"""What is kept of every step: readings of the meters when they are due, and checkpoints.
+"""What is kept of a run's steps: readings of the meters when they are due, grids of pictures, checkpoints.
 
 Losses are those of the step read, and so is `batch_checksum`, the sum of the CRC-32 of its samples' ids over all workers. Times are means over all steps since the last reading, so no slow step hides between two.
 """
 
 import resource
+import socket
 import statistics
 import sys
 from collections.abc import Callable
@@ -13,11 +14,15 @@ from zlib import crc32
 import torch
 
 from train.checkpoint import Checkpoints
+from train.config import FitConfig
+from train.events import Events
 from train.loop import Taken
 from train.meters import MeterFile, Reading
 from train.objectives.contract import B, StepInput
 from train.parallel.world import World
+from train.preview import Previews
 from train.state import TrainState
+from train.watchdog import Watchdog, stragglers
 
 
 @dataclass
@@ -33,49 +38,80 @@ class _Since:
     wait_s: float = 0.0
     stall_s: float = 0.0
 
+    def add(self, given: StepInput[B], taken: Taken) -> None:
+        """Take in a step."""
+        self.steps += 1
+        self.samples += given.num_samples
+        self.tokens += given.num_tokens
+        self.flops += given.flops
+        self.step_s += taken.step_s
+        self.compute_s += taken.compute_s
+        self.wait_s += given.wait_s
+
 
 class Recorder:
-    """After every step: a reading if it is due, a checkpoint if it is due."""
+    """After every step: a reading if one is due, a grid of pictures, a checkpoint."""
 
     def __init__(
-        self, state: TrainState, checkpoints: Checkpoints, meters: MeterFile | None, *,
-        world: World, log_every_steps: int, num_steps: int, is_warned: Callable[[int], bool],
+        self, state: TrainState, checkpoints: Checkpoints, meters: MeterFile | None, *, world: World, config: FitConfig,
+        events: Events, watchdog: Watchdog, previews: Previews | None, is_warned: Callable[[int], bool],
     ) -> None:  # fmt: skip
         """Args:
             meters: where readings go, None on all workers but the first.
             is_warned: whether a worker is about to be taken away; every worker asks.
         """  # fmt: skip
         self._state, self._checkpoints, self._meters, self._world = state, checkpoints, meters, world
-        self._log_every_steps, self._num_steps = log_every_steps, num_steps
+        self._config, self._events, self._watchdog, self._previews = config, events, watchdog, previews
         self._is_warned, self._was_warned = is_warned, False
-        self._since = _Since()
+        self._since, self._straggler = _Since(), -1
 
     def __call__(self, given: StepInput[B], taken: Taken) -> None:
         """Take in a step that was taken; all workers call it."""
-        since, done = self._since, self._state.num_steps_done
-        since.steps += 1
-        since.samples += given.num_samples
-        since.tokens += given.num_tokens
-        since.flops += given.flops
-        since.step_s += taken.step_s
-        since.compute_s += taken.compute_s
-        since.wait_s += given.wait_s
-        if done % self._log_every_steps == 0 or done in (1, self._num_steps):
+        done = self._state.num_steps_done
+        self._watchdog.step(done)
+        self._since.add(given, taken)
+        if done % self._config.log_every_steps == 0 or done in (1, self._config.num_steps):
             self._read(given, taken)
+        if self._previews is not None and self._previews.is_due(done):
+            self._draw(self._previews, done)
+        self._keep(done)
+
+    def _keep(self, done: int) -> None:
         is_warned = self._is_warned(done)
-        if self._checkpoints.is_due(done) or done == self._num_steps or (is_warned and not self._was_warned):
+        if is_warned and not self._was_warned and self._world.rank == 0:
+            self._events.write("preempted", step=done)
+        if self._checkpoints.is_due(done) or done == self._config.num_steps or (is_warned and not self._was_warned):
+            self._watchdog.doing("checkpoint")
             self._since.stall_s += self._checkpoints.save(self._state)
         self._was_warned = is_warned or self._was_warned
+
+    def _draw(self, previews: Previews, done: int) -> None:
+        self._watchdog.doing("preview")
+        weights = self._state.averaged()
+        if self._world.rank == 0:
+            previews.draw(weights, done)
 
     def _read(self, given: StepInput[B], taken: Taken) -> None:
         held = {name: (float(meter.sum), float(meter.count)) for name, meter in taken.meters.items()}
         shared = {name: total / count for name, (total, count) in self._world.merged(held).items() if count}
-        (batch,) = self._world.total([float(sum(crc32(i.encode()) for pack in given.packs for i in pack.sample_ids))])
+        batch = float(sum(crc32(name.encode()) for pack in given.packs if pack.is_counted_by(self._world.rank) for name in pack.sample_ids))
+        checksum, num_bad = self._world.total([batch, float(given.num_bad)])
         compute_s = self._world.gathered(self._since.compute_s / self._since.steps)
+        self._note_straggler(compute_s)
         if self._meters is not None:
-            values = {"loss": taken.loss, **shared, "gradient_norm": taken.gradient_norm, "rate_factor": taken.rate, "batch_checksum": batch}
-            self._meters.write(Reading(self._state.num_steps_done, {**values, **_pace(self._since), **_spread(compute_s)}))
+            values = {"loss": taken.loss, **shared, "gradient_norm": taken.gradient_norm, "rate_factor": taken.rate}
+            counts = {"batch_checksum": checksum, "bad_samples": num_bad}
+            pace = {**_pace(self._since), "slowest_ratio": max(compute_s) / max(statistics.median(compute_s), 1e-9)}
+            self._meters.write(Reading(self._state.num_steps_done, {**values, **counts, **pace}))
         self._since = _Since()
+
+    def _note_straggler(self, compute_s: list[float]) -> None:
+        """Say which worker computes longest, when it is another one than before."""
+        slow = stragglers(compute_s, [""] * len(compute_s))
+        if slow and slow[0].rank != self._straggler and self._world.rank == slow[0].rank:
+            seconds, ratio = round(slow[0].seconds, 4), round(slow[0].ratio, 2)
+            self._events.write("straggler", rank=slow[0].rank, host=socket.gethostname(), seconds=seconds, ratio=ratio)
+        self._straggler = slow[0].rank if slow else -1
 
 
 def _pace(since: _Since) -> dict[str, float]:
@@ -85,12 +121,6 @@ def _pace(since: _Since) -> dict[str, float]:
         "samples_per_s": since.samples / seconds, "tokens_per_s": since.tokens / seconds, "flops_per_s": since.flops / seconds,
         "checkpoint_stall_s": since.stall_s, "memory_bytes": float(_peak_memory_bytes()),
     }  # fmt: skip
-
-
-def _spread(compute_s: list[float]) -> dict[str, float]:
-    """How much longer the slowest worker computes than the middle one, and which it is."""
-    slowest = max(range(len(compute_s)), key=compute_s.__getitem__)
-    return {"slowest_rank": float(slowest), "slowest_ratio": compute_s[slowest] / max(statistics.median(compute_s), 1e-9)}
 
 
 def _peak_memory_bytes() -> int:

@@ -12,7 +12,7 @@ from models.bundle import Lineage
 from train.config import FitConfig
 from train.meters import readings
 from train.parallel.world import World
-from train.worker import FitFolder, fit
+from train.fitting import FitFolder, fit
 
 
 def train(config: FitConfig, place: Path, lineage: Lineage) -> None:

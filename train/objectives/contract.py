@@ -98,6 +98,10 @@ class PackInput(Generic[B]):
     ranks: range | None = None
     """Workers that share its tokens (context parallelism), None when it is this worker's alone."""
 
+    def is_counted_by(self, rank: int) -> bool:
+        """Whether this worker speaks for the pack where each is counted once."""
+        return self.ranks is None or self.ranks[0] == rank
+
 
 @dataclass(frozen=True)
 class StepInput(Generic[B]):
