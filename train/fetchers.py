@@ -112,7 +112,8 @@ def require_room(config: RayDataConfig, *, num_workers: int) -> None:
     Raises:
         NoRoom: says how many there are and how many it takes.
     """
-    own = ray.get_runtime_context().get_assigned_resources().get("CPU", 0.0)
+    context = ray.get_runtime_context()
+    own = context.get_assigned_resources().get("CPU", 0.0) if context.get_actor_id() else 0.0
     each = own + config.num_fetchers * config.cpus_per_fetcher + _CUTTING_CPUS
     there = ray.cluster_resources().get("CPU", 0.0)
     if num_workers * each > there:

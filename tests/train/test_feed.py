@@ -1,70 +1,154 @@
-"""The feed: rows of the pinned table, drawn by the plan."""
+"""The feed: packs of the plan, made of rows of the pinned table."""
 
+import logging
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
 import lance
+import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
-from curation.tables import TableRef, open_table
+from curation.decode import encode_png
+from curation.tables import TableRef
+from models.autoencoder import AutoencoderConfig
 from train.config import FitConfig
-from train.feed import Feed, FeedConfig, RowCache, UnusableTable, load_samples
+from train.feed import BadPictures, Feed, FeedConfig
+from train.fetch import InProcessConfig, build_source
 from train.objectives import build
+from train.objectives.autoencoder import AutoencoderObjectiveConfig
+from train.objectives.contract import StepInput
+from train.objectives.flow import FlowBatch
+from train.plan import Plan
+from train.samples import UnusableTable, load_samples
+
+NUM_PICTURES = 10
 
 
-def feed(config: FitConfig, *, cache_bytes: int = 1 << 20) -> Feed:
+def feed(config: FitConfig) -> Feed:
     objective = build(config.objective)
-    rows = RowCache(open_table(config.data), objective, cache_bytes=cache_bytes)
-    return Feed(load_samples(config.data, "train"), config.plan, rows, objective, config=FeedConfig())
+    samples = load_samples(config.data, "train", unit=objective.unit)
+    plan = Plan(config.plan, samples.sizes, cost=objective.cost)
+    return Feed(samples, plan, objective, build_source(config.feed.rows, config.data, objective), config=config.feed)
+
+
+def steps(config: FitConfig, first: int, last: int, *, rank: int = 0, num_workers: int = 1) -> list[StepInput[FlowBatch]]:
+    return list(feed(config).steps(first, last, rank=rank, num_workers=num_workers))
+
+
+def with_feed(config: FitConfig, given: FeedConfig) -> FitConfig:
+    return config.model_copy(update={"feed": given})
+
+
+def same(one: StepInput[FlowBatch], other: StepInput[FlowBatch]) -> bool:
+    return len(one.packs) == len(other.packs) and all(
+        (mine.share, mine.sample_ids) == (theirs.share, theirs.sample_ids)
+        and torch.equal(mine.batch.noise, theirs.batch.noise)
+        and torch.equal(mine.batch.time, theirs.batch.time)
+        and torch.equal(mine.batch.data.latents, theirs.batch.data.latents)
+        and torch.equal(mine.batch.clean.text, theirs.batch.clean.text)
+        for mine, theirs in zip(one.packs, other.packs, strict=True)
+    )
 
 
 def test_a_step_prepared_again_is_the_same_to_the_last_bit(fit_config: FitConfig) -> None:
-    first, again = (feed(fit_config).prepare(5, [0, 1]) for _ in range(2))
-    for (share, batch), (same_share, same) in zip(first, again, strict=True):
-        assert share == same_share
-        assert torch.equal(batch.noise, same.noise)
-        assert torch.equal(batch.time, same.time)
-        assert torch.equal(batch.clean.text, same.clean.text)
+    whole, resumed = steps(fit_config, 0, 6), steps(fit_config, 4, 6)
+    assert [item.step for item in whole] == [0, 1, 2, 3, 4, 5]
+    assert all(same(one, other) for one, other in zip(whole[4:], resumed, strict=True))
+    assert not same(whole[4], whole[5])
 
 
-def test_shares_of_all_slots_add_up_to_one(fit_config: FitConfig) -> None:
-    assert sum(share for share, _ in feed(fit_config).prepare(0, [0, 1])) == pytest.approx(1.0)
+def test_packs_of_all_workers_are_those_of_one_and_their_shares_add_up(fit_config: FitConfig) -> None:
+    (alone,) = steps(fit_config, 3, 4)
+    (first,), (second,) = (steps(fit_config, 3, 4, rank=rank, num_workers=2) for rank in range(2))
+    packs = [*first.packs, *second.packs]
+    assert [pack.sample_ids for pack in packs] == [pack.sample_ids for pack in alone.packs]
+    assert sum(pack.share for pack in packs) == pytest.approx(1.0)
+    assert (first.num_tokens, first.flops, first.num_samples) == (second.num_tokens, second.flops, 6)
+    assert first.num_rounds == second.num_rounds == max(len(first.packs), len(second.packs))
 
 
 def test_a_tiny_memory_changes_nothing(fit_config: FitConfig) -> None:
-    large, small = feed(fit_config), feed(fit_config, cache_bytes=1)
-    for step in range(3):
-        for (_, batch), (_, same) in zip(large.prepare(step, [0, 1]), small.prepare(step, [0, 1]), strict=True):
-            assert torch.equal(batch.data.latents, same.data.latents)
+    large = steps(fit_config, 0, 3)
+    small = steps(with_feed(fit_config, FeedConfig(rows=InProcessConfig(cache_bytes=0), prefetch_steps=1)), 0, 3)
+    assert all(same(one, other) for one, other in zip(large, small, strict=True))
 
 
-def test_steps_come_in_order_and_the_thread_ends_with_them(fit_config: FitConfig) -> None:
-    whole = feed(fit_config)
-    assert [item.step for item in whole.steps(2, 6, slots=[0])] == [2, 3, 4, 5]
-    for item in whole.steps(0, 100, slots=[0]):
-        assert item.step == 0
-        break
+def test_every_step_says_how_long_it_was_waited_for(fit_config: FitConfig, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO, "train.feed"):
+        waits = [item.wait_s for item in steps(fit_config, 2, 5)]
+    (record,) = [record for record in caplog.records if record.message == "first batch"]
+    assert record.__dict__["wait_s"] == waits[0] > 0
+    assert min(waits) >= 0
 
 
-def test_references_are_the_rows_that_the_selection_names(fit_config: FitConfig) -> None:
-    samples = load_samples(fit_config.data, "train")
-    edit = samples.ids.index("e3")
-    assert (int(samples.targets[edit]), samples.references[edit]) == (4, (3,))
-    assert len(samples.ids) == 20
+def test_what_works_ahead_ends_with_the_iteration(fit_config: FitConfig) -> None:
+    inputs = feed(fit_config).steps(0, 12, rank=0, num_workers=1)
+    assert next(inputs).step == 0
+    inputs.close()
+    with pytest.raises(StopIteration):
+        next(inputs)
 
 
-def test_a_row_without_latent_is_refused_with_the_job_to_run(
-    fit_config: FitConfig, tmp_path: Path, write_images_without: Callable[[Path, int], TableRef]
+def test_targets_come_once_each_in_row_order(fit_config: FitConfig) -> None:
+    (part,) = feed(fit_config).target_pictures()
+    stored = lance.dataset(fit_config.data.uri).to_table(columns=["latent"])["latent"].to_pylist()
+    assert torch.equal(torch.stack(part).flatten(1), torch.tensor(stored))
+
+
+def test_a_row_without_value_is_refused_with_the_job_to_run(fit_config: FitConfig, tmp_path: Path) -> None:
+    table = lance.dataset(fit_config.data.uri).to_table()
+    latents = table["latent"].to_pylist()
+    gap = table.set_column(1, "latent", pa.array([None, *latents[1:]], pa.list_(pa.float32())))
+    ref = TableRef(
+        uri=str(tmp_path / "gap.lance"), version=lance.write_dataset(gap, str(tmp_path / "gap.lance")).version,
+        selection=fit_config.data.selection,
+    )  # fmt: skip
+    with pytest.raises(UnusableTable, match=r"1 selected rows of .* have no latent or latent_shape, row 0 .*`seedbed encode`"):
+        steps(fit_config.model_copy(update={"data": ref}), 0, 12)
+
+
+@pytest.fixture
+def pictures_config(fit_config: FitConfig, tmp_path: Path) -> Callable[[list[int]], FitConfig]:
+    """The same selection of pictures, with an autoencoder to be trained; files of some rows are cut short."""
+    shape = AutoencoderConfig(
+        patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=3, retouch_width=4
+    )  # fmt: skip
+    objective = AutoencoderObjectiveConfig(
+        autoencoder=shape, size_px=8, latent_noise=0.0, latent_pull=0.0, square_weight=1.0, edge_weight=0.0, perceptual_weight=0.0
+    )
+
+    def made(cut: list[int]) -> FitConfig:
+        files = [encode_png(np.full((8, 8, 3), 20 * row, np.uint8)) for row in range(NUM_PICTURES)]
+        files = [file[:40] if row in cut else file for row, file in enumerate(files)]
+        table = pa.table({"id": [f"p{row}" for row in range(NUM_PICTURES)], "image": pa.array(files, pa.large_binary())})
+        place = str(tmp_path / "pictures.lance")
+        version = lance.write_dataset(table, place, mode="overwrite").version
+        ref = TableRef(uri=place, version=version, selection=fit_config.data.selection)
+        return fit_config.model_copy(update={"objective": objective, "data": ref})
+
+    return made
+
+
+def test_samples_with_a_bad_picture_contribute_nothing_and_are_counted(
+    pictures_config: Callable[[list[int]], FitConfig], caplog: pytest.LogCaptureFixture
 ) -> None:
-    images = write_images_without(tmp_path / "gap.lance", 0)
-    gap = fit_config.model_copy(update={"data": images.model_copy(update={"selection": fit_config.data.selection})})
-    with pytest.raises(UnusableTable, match="seedbed encode"):
-        list(feed(gap).steps(0, 20, slots=[0, 1]))
+    lenient = FeedConfig(max_bad_fraction=0.05)
+    whole, gapped = (steps(with_feed(pictures_config(cut), lenient), 0, 12) for cut in ([], [4]))
+    lost: Counter[str] = Counter()
+    for good, bad in zip(whole, gapped, strict=True):
+        missing = Counter(name for pack in good.packs for name in pack.sample_ids)
+        missing -= Counter(name for pack in bad.packs for name in pack.sample_ids)
+        assert bad.num_bad == missing.total()
+        assert sum(pack.share for pack in bad.packs) == pytest.approx(1 - missing.total() / 6)
+        lost += missing
+    assert lost.keys() == {"p4", "e3", "e4"}                         # as a target, and as the target or reference of an edit
+    assert [record.__dict__["row"] for record in caplog.records if record.message == "picture not decoded"] == [4]
 
 
-def test_a_selection_of_other_pictures_is_refused(fit_config: FitConfig) -> None:
-    lance.dataset(fit_config.data.uri).delete("id = 'p4'")
-    fewer = TableRef(uri=fit_config.data.uri, version=2, selection=fit_config.data.selection)
-    with pytest.raises(UnusableTable, match="lacks 1 selected pictures, 'p4' first"):
-        load_samples(fewer, "train")
+def test_too_many_bad_pictures_end_the_run_by_name(pictures_config: Callable[[list[int]], FitConfig]) -> None:
+    config = with_feed(pictures_config([4, 5]), FeedConfig(max_bad_fraction=0.005))
+    with pytest.raises(BadPictures, match=r"6 of \d+ samples .* of 2 rows, row 4 of .*feed.max_bad_fraction allows 0.50%"):
+        steps(config, 0, 12)
