@@ -7,7 +7,6 @@ n floats of a row
 
 from collections import OrderedDict
 from collections.abc import Callable, Generator, Mapping, Sequence
-from functools import partial
 from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
 
 import lance
@@ -19,7 +18,6 @@ from torch import Tensor
 from curation.decode import Undecodable
 from curation.tables import TableRef, open_table
 from train.agenda import Agenda, WorkerStep
-from train.objectives.contract import Objective
 
 Record = Mapping[str, object]
 """Columns of one row."""
@@ -140,22 +138,6 @@ class InProcessRows:
         for step in steps:
             work = agenda.of(step)
             yield work, self.reader.fetch(agenda.rows(work))
-
-
-def build_source(config: RowsConfig, ref: TableRef, objective: Objective) -> RowSource:
-    """The source of a configuration, for what the objective reads.
-
-    Raises:
-        MissingTable: there is no such table.
-    """
-    reader = partial(RowReader, ref, objective.columns, objective.decode)
-    match config:
-        case InProcessConfig():
-            return InProcessRows(reader(cache_bytes=config.cache_bytes))
-        case RayDataConfig():
-            from train.fetchers import FetchedRows  # optional: Ray Data
-
-            return FetchedRows(reader(cache_bytes=config.cache_bytes), config)
 
 
 def _column(dataset: lance.LanceDataset, name: str, rows: Sequence[int]) -> list[object]:

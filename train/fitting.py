@@ -17,7 +17,6 @@ from train.checkpoint import Checkpoints
 from train.config import FitConfig
 from train.events import Events
 from train.feed import Feed
-from train.fetch import build_source
 from train.guard import Guard, RolledBack
 from train.loop import Hooks, Stopped, train_steps
 from train.meters import MeterFile
@@ -32,6 +31,7 @@ from train.preview import Previews
 from train.recorder import Recorder
 from train.samples import load_samples
 from train.schedule import rate_factor
+from train.sources import build_source
 from train.state import TrainState
 from train.stopping import is_asked
 from train.watchdog import Watchdog
