@@ -16,13 +16,14 @@ from curation.tables import TableRef
 from models.autoencoder import AutoencoderConfig
 from train.config import FitConfig
 from train.feed import BadPictures, Feed, FeedConfig
-from train.fetch import InProcessConfig, build_source
+from train.fetch import InProcessConfig
 from train.objectives import build
 from train.objectives.autoencoder import AutoencoderObjectiveConfig
 from train.objectives.contract import StepInput
 from train.objectives.flow import FlowBatch
 from train.plan import Plan
 from train.samples import UnusableTable, load_samples
+from train.sources import build_source
 
 NUM_PICTURES = 10
 

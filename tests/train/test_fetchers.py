@@ -1,16 +1,16 @@
 """Rows fetched by actors of Ray Data."""
 
-import numpy as np
 import pytest
 import torch
 
 from train.config import FitConfig
 from train.feed import Feed, FeedConfig
-from train.fetch import Fetched, RayDataConfig, build_source
+from train.fetch import Fetched, RayDataConfig
 from train.fetchers import NoRoom, fetched_of, line_of, require_room
 from train.objectives import build
 from train.plan import Plan
-from train.samples import UnusableTable, load_samples
+from train.samples import load_samples
+from train.sources import build_source
 
 
 def feed(config: FitConfig, given: FeedConfig) -> Feed:
