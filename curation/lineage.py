@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
-from curation.tables import Split, TableRef, Task, open_table
+from curation.tables import Split, TableRef, open_table
+from curation.tasks import Task
 
 PROVENANCE_COLUMNS: tuple[str, ...] = (
     "id", "source", "locator", "text_en", "licence", "attribution", "split", "parents", "derivation",

@@ -20,7 +20,8 @@ from pydantic import BaseModel, Field
 from curation.captions.facts import facts_of, target_caption_en
 from curation.captions.mixing import CaptionMix, mixed
 from curation.splits import unit_draw
-from curation.tables import SELECTION_SCHEMA, Split, TableRef, Task, open_table, pin
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, pin
+from curation.tasks import Task
 from infra.errors import UserError
 
 IMAGE_COLUMNS: tuple[str, ...] = (

@@ -27,8 +27,6 @@ THUMBNAIL_SIDE_PX = 16
 FEATURE_DIM = 1280
 """Width of EfficientNet-lite0 pooled features."""
 
-Task = Literal["t2i", "edit", "compose"]
-TASKS: tuple[Task, ...] = ("t2i", "edit", "compose")
 Split = Literal["train", "heldout"]
 Verdict = Literal["kept", "dropped", "quarantined"]
 

@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from curation.tables import Split, Task
+from curation.tables import Split
+from curation.tasks import Task
 from eval.charts import Chart
 from eval.scores import SampleScore, Score, Scores
 

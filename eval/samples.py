@@ -9,7 +9,8 @@ import pyarrow as pa
 from jaxtyping import UInt8
 
 from curation.decode import training_view
-from curation.tables import CAPTION_LEVELS, Split, TableRef, Task, open_table
+from curation.tables import CAPTION_LEVELS, Split, TableRef, open_table
+from curation.tasks import Task
 
 _IDS_PER_SCAN = 500
 

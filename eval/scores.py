@@ -4,7 +4,8 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from curation.tables import Split, Task
+from curation.tables import Split
+from curation.tasks import Task
 
 Subject = Literal["generated", "real", "reconstruction", "reference", "noise"]
 """Whose pictures were scored: the generator's, the corpus's own, those after a round trip through the autoencoder, the unchanged

@@ -16,7 +16,8 @@ import numpy as np
 import torch
 from jaxtyping import Bool, Float, Int, UInt8
 
-from curation.tables import Split, Task
+from curation.tables import Split
+from curation.tasks import Task
 from eval.metrics import edit_following, frechet, retrieval
 from eval.scores import Metric, Score, Subject
 from eval.stats import Interval, mean_of, statistic_of, wilson

@@ -16,7 +16,7 @@ s samples · n query tokens · m key tokens · q, k longest query and key sequen
 """
 
 from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import torch
 from einops import rearrange
@@ -24,8 +24,9 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
-from torch.nn.attention.flex_attention import BlockMask, create_block_mask, flex_attention
-from torch.nn.attention.varlen import varlen_attn
+
+if TYPE_CHECKING:
+    from torch.nn.attention.flex_attention import BlockMask
 
 Backend = Literal["varlen", "flex", "sdpa"]
 
@@ -71,7 +72,13 @@ class Rectangles(NamedTuple):
     rectangles: tuple[Rectangle, ...]
 
 
-Layout = Ragged | Rectangles | BlockMask
+class Masked(NamedTuple):
+    """FlexAttention's mask of samples."""
+
+    blocks: "BlockMask"
+
+
+Layout = Ragged | Rectangles | Masked
 
 
 def backend_for(device: torch.device, dtype: torch.dtype) -> Backend:
@@ -101,15 +108,19 @@ def attend(
     """Softmax attention inside every sample; grouped queries (Ainslie et al. 2023) when there are fewer key-value heads."""
     match seen:
         case Ragged():
+            from torch.nn.attention.varlen import varlen_attn  # imports the compiler, which takes seconds
+
             found = varlen_attn(
                 queries, keys.index_select(0, seen.key_order), values.index_select(0, seen.key_order), seen.query_starts,
                 seen.key_starts, seen.longest_query, seen.longest_key, enable_gqa=queries.shape[1] != keys.shape[1],
             )  # fmt: skip
             assert isinstance(found, Tensor), "a tuple comes when more is asked for"
             return found
-        case BlockMask():
+        case Masked():
+            from torch.nn.attention.flex_attention import flex_attention  # imports the compiler
+
             q, k, v = (rearrange(tensor, "n h e -> 1 h n e") for tensor in (queries, keys, values))
-            found = flex_attention(q, k, v, block_mask=seen, enable_gqa=q.shape[1] != k.shape[1])
+            found = flex_attention(q, k, v, block_mask=seen.blocks, enable_gqa=q.shape[1] != k.shape[1])
             assert isinstance(found, Tensor), "a tuple comes when more is asked for"
             return rearrange(found, "1 h n e -> n h e")
         case Rectangles():
@@ -139,15 +150,18 @@ def _ragged(lengths: Lengths) -> Ragged:
     return Ragged(query_starts, key_starts, order, int(lengths.queries.max()), int(keys.max()))
 
 
-def _sample_mask(lengths: Lengths) -> BlockMask:
+def _sample_mask(lengths: Lengths) -> Masked:
+    from torch.nn.attention.flex_attention import create_block_mask  # imports the compiler
+
     device = lengths.queries.device
     index = torch.arange(len(lengths.queries), device=device)
     of_query = torch.repeat_interleave(index, lengths.queries)
     of_key = torch.cat([torch.repeat_interleave(index, lengths.first_keys), torch.repeat_interleave(index, lengths.second_keys)])
-    return create_block_mask(
+    blocks = create_block_mask(
         lambda _batch, _head, query, key: of_query[query] == of_key[key],
         None, None, len(of_query), len(of_key), device=str(device),
     )  # fmt: skip
+    return Masked(blocks)
 
 
 _RECTANGLE_PAIRS = 8192

@@ -26,7 +26,7 @@ _COMMANDS = (
     Command("seedbed serve --root runs/demo", "serve this generator, with a page to type a prompt"),
     Command("seedbed lineage FILE --root runs/demo", "from a served picture back to its source rows and licences"),
     Command("seedbed ingest --source folder:PATH", "begin with pictures of your own"),
-    Command("seedbed fit generator --root runs/demo --set plan.stages.all.num_steps=1000", "train for longer on the same selection"),
+    Command("seedbed fit generator --root runs/demo --set plan.stages.all.num_steps=1000", "train for longer on the selection"),
     Command("mlflow ui --backend-store-uri sqlite:///runs/demo/mlflow.db", "every run of the chain, with parameters and curves"),
 )
 

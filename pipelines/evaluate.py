@@ -12,7 +12,8 @@ from typing import Literal, NamedTuple, get_args
 from pydantic import BaseModel, Field
 
 from curation.selections import read_selection
-from curation.tables import Split, TableRef, Task, pin
+from curation.tables import Split, TableRef, pin
+from curation.tasks import Task
 from eval.drawing import DrawSettings, Picture, decoded_noise, draw, reconstructed, store
 from eval.head import load_contrastive
 from eval.render import Row, grid

@@ -77,7 +77,7 @@ def _require_usable(config: FitConfig, session: Session) -> None:
 
 
 def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:
-    from train.launch import Interrupted, Unusable, launch                # heavy: Ray Train
+    from train.launch import Interrupted, Unusable, launch  # heavy: Ray Train
 
     try:
         launch(config, lineage, folder=folder, bundle=bundle)

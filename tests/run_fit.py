@@ -1,4 +1,4 @@
-"""One worker of a run without Ray: `python run_fit.py RANK SIZE RENDEZVOUS FOLDER...` trains what each folder's config.json says."""
+"""One worker of a run without Ray: `python run_fit.py RANK SIZE RENDEZVOUS FOLDER...` trains what folders' config.json say."""
 
 import os
 import sys
@@ -9,8 +9,8 @@ import torch.distributed as dist
 from models.bundle import Lineage
 from train import stopping
 from train.config import FitConfig
-from train.parallel.world import World
 from train.fitting import FitFolder, fit
+from train.parallel.world import World
 
 
 def main(rank: int, size: int, rendezvous: str, folders: list[Path]) -> None:

@@ -98,8 +98,13 @@ def tiny_fit(place: Path) -> FitConfig:
             sampler=SamplerConfig(num_steps=2, guidance=1.0, shift=1.0),
         ),
         data=TableRef(uri=images.uri, version=images.version, selection=write_selection(place / "selection.lance")),
-        plan=PlanConfig(seed=0, batch_samples=6, num_slots=2, stages=(StageConfig(name="all", num_steps=12, task_shares={"t2i": 0.5, "edit": 0.5}),)),
-        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.02, weight_decay=0.01, schedule=Linear(warmup_steps=2, final_share=0.1), clip_norm=1.0),
+        plan=PlanConfig(
+            seed=0, batch_samples=6, num_slots=2,
+            stages=(StageConfig(name="all", num_steps=12, task_shares={"t2i": 0.5, "edit": 0.5}),),
+        ),
+        optim=OptimConfig(
+            adamw_lr=2e-3, muon_lr=0.02, weight_decay=0.01, schedule=Linear(warmup_steps=2, final_share=0.1), clip_norm=1.0
+        ),
         loop=LoopConfig(precision="fp32", ema_decay=0.9),
         checkpoint=CheckpointConfig(every_steps=3),
         log_every_steps=1,

@@ -26,7 +26,6 @@ from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
 from train.parallel.engine import Checkpointed
-from train.parallel.engine import Checkpointed
 from train.parallel.world import World
 from train.state import TrainState
 
@@ -159,7 +158,7 @@ class Checkpoints:
 
     def _agreed(self) -> tuple[str | None, tuple[Damage, ...]]:
         """The first worker looks, all do as it says."""
-        found: list[object] = [_newest(self._folder) if self._world.rank == 0 else None]
+        found: list[object] = [newest(self._folder) if self._world.rank == 0 else None]
         if self._group is not None:
             dist.broadcast_object_list(found, src=0, group=self._group)
         (said,) = found
@@ -167,7 +166,8 @@ class Checkpoints:
         return said
 
 
-def _newest(folder: Path) -> tuple[str | None, tuple[Damage, ...]]:
+def newest(folder: Path) -> tuple[str | None, tuple[Damage, ...]]:
+    """Name of the newest undamaged checkpoint, None when there is none, and the newer ones that are damaged."""
     passed_over: list[Damage] = []
     for place in reversed(_places(folder)):
         problem = _damage(place)

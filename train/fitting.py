@@ -1,7 +1,7 @@
-"""A run on one of its workers: builds the objective and its engine, goes on where the newest checkpoint left off, trains, exports.
+"""A run on one of its workers: builds the objective and its engine, goes on at the newest checkpoint, trains, exports.
 
 Everything that must survive lies in the run's folder, which all workers and the driver see: checkpoints, meters, events, previews
-and, at the end, the weights. Going back to a checkpoint is starting over in the same process, so it is the same under every engine.
+and, at the end, the weights. Going back to a checkpoint is starting over in the same process: the same under every engine.
 """
 
 import logging

@@ -34,7 +34,7 @@ class Diverged(RuntimeError):
     """A run went back as often as it may and struck again."""
 
 
-class RolledBack(Exception):  # noqa: N818  a turn of events, not an error
+class RolledBack(Exception):
     """The run is to go on from its newest checkpoint."""
 
 

@@ -72,7 +72,7 @@ class Hooks:
     """Groups of workers that share packs, by their ranks."""
 
 
-class Stopped(Exception):  # noqa: N818  a turn of events, not an error
+class Stopped(Exception):
     """A worker was asked to stop; the step is done and all workers stop after it."""
 
 
@@ -127,8 +127,10 @@ def _update(
     compute_s = time.perf_counter() - began
     hooks.doing("collective")
     (loss,) = world.total([sum(pack.share * value for pack, value in losses)])
-    is_judged_first = engine.can_skip or not math.isfinite(loss)
-    norm = engine.gradient_norm(phase.name) if engine.can_skip else (0.0 if is_judged_first else engine.update(phase.name, rate=rate))
+    if engine.can_skip:
+        norm = engine.gradient_norm(phase.name)
+    else:                                                            # the norm comes with the update: the loss is judged before
+        norm = engine.update(phase.name, rate=rate) if math.isfinite(loss) else 0.0
     finding = state.guard.judge(loss, norm)
     if finding == "fine":
         if engine.can_skip:

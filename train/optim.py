@@ -51,7 +51,9 @@ def _kind(group: ParameterGroup, config: OptimConfig) -> Literal["muon", "adamw"
 def _optimizer(kind: Literal["muon", "adamw"], groups: Sequence[ParameterGroup], config: OptimConfig) -> Optimizer:
     peak = config.muon_lr if kind == "muon" else config.adamw_lr
     settings = [
-        {"params": group.parameters, "lr": peak * group.rate, "peak_lr": peak * group.rate} for group in groups if group.parameters
+        {"params": group.parameters, "lr": peak * group.rate, "peak_lr": peak * group.rate}
+        for group in groups
+        if group.parameters
     ]
     match kind:
         case "muon":

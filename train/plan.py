@@ -18,7 +18,7 @@ from annotated_types import Gt, MinLen
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, model_validator
 
-from curation.tables import TASKS, Task
+from curation.tasks import TASKS, Task
 from models.cost import TRAINING_PASSES, Cost
 from train.balance import Limits, place
 from train.walk import Shuffle, Stretch, Walk, hashed

@@ -1,6 +1,7 @@
 """What is kept of a run's steps: readings of the meters when they are due, grids of pictures, checkpoints.
 
-Losses are those of the step read, and so is `batch_checksum`, the sum of the CRC-32 of its samples' ids over all workers. Times are means over all steps since the last reading, so no slow step hides between two.
+Losses are those of the step read, and so is `batch_checksum`, the sum of the CRC-32 of its samples' ids over all workers. Times
+are means over all steps since the last reading, so no slow step hides between two.
 """
 
 import resource
@@ -52,13 +53,13 @@ class _Since:
 class Recorder:
     """After every step: a reading if one is due, a grid of pictures, a checkpoint."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  all that a run's steps leave traces in
         self, state: TrainState, checkpoints: Checkpoints, meters: MeterFile | None, *, world: World, config: FitConfig,
         events: Events, watchdog: Watchdog, previews: Previews | None, is_warned: Callable[[int], bool],
     ) -> None:  # fmt: skip
         """Args:
-            meters: where readings go, None on all workers but the first.
-            is_warned: whether a worker is about to be taken away; every worker asks.
+        meters: where readings go, None on all workers but the first.
+        is_warned: whether a worker is about to be taken away; every worker asks.
         """  # fmt: skip
         self._state, self._checkpoints, self._meters, self._world = state, checkpoints, meters, world
         self._config, self._events, self._watchdog, self._previews = config, events, watchdog, previews
@@ -94,7 +95,8 @@ class Recorder:
     def _read(self, given: StepInput[B], taken: Taken) -> None:
         held = {name: (float(meter.sum), float(meter.count)) for name, meter in taken.meters.items()}
         shared = {name: total / count for name, (total, count) in self._world.merged(held).items() if count}
-        batch = float(sum(crc32(name.encode()) for pack in given.packs if pack.is_counted_by(self._world.rank) for name in pack.sample_ids))
+        counted = [name for pack in given.packs if pack.is_counted_by(self._world.rank) for name in pack.sample_ids]
+        batch = float(sum(crc32(name.encode()) for name in counted))
         checksum, num_bad = self._world.total([batch, float(given.num_bad)])
         compute_s = self._world.gathered(self._since.compute_s / self._since.steps)
         self._note_straggler(compute_s)
@@ -117,7 +119,8 @@ class Recorder:
 def _pace(since: _Since) -> dict[str, float]:
     seconds = since.step_s + since.wait_s
     return {
-        "step_s": since.step_s / since.steps, "data_wait_s": since.wait_s / since.steps, "data_wait_fraction": since.wait_s / seconds,
+        "step_s": since.step_s / since.steps, "data_wait_s": since.wait_s / since.steps,
+        "data_wait_fraction": since.wait_s / seconds,
         "samples_per_s": since.samples / seconds, "tokens_per_s": since.tokens / seconds, "flops_per_s": since.flops / seconds,
         "checkpoint_stall_s": since.stall_s, "memory_bytes": float(_peak_memory_bytes()),
     }  # fmt: skip

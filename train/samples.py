@@ -18,7 +18,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
-from curation.tables import SELECTION_SCHEMA, TASKS, Split, TableRef, Task, open_table
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table
+from curation.tasks import TASKS, Task
 from models.text import most_tokens
 from train.agenda import References, SampleRows
 from train.plan import Sizes
@@ -168,7 +169,7 @@ def _chosen(ref: TableRef, split: Split) -> pa.Table:
 def _numbered(chosen: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " k"]]:
     """Every distinct id of a picture, and the place among them of every target's and then of every reference's."""
     flat = [chunk.flatten() for chunk in chosen["reference_ids"].chunks]
-    encoded = pa.chunked_array([*chosen["target_id"].chunks, *flat]).dictionary_encode().unify_dictionaries()
+    encoded = pa.chunked_array([*chosen["target_id"].chunks, *flat]).dictionary_encode()  # one dictionary for all chunks
     return encoded.chunk(0).dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
 
 

@@ -15,7 +15,6 @@ import math
 
 import torch
 from jaxtyping import Float
-from open_clip.loss import ClipLoss
 from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -79,4 +78,6 @@ class ContrastiveHead(nn.Module):
 
 def contrastive_loss(images: Float[Tensor, "b d"], texts: Float[Tensor, "b d"], scale: Float[Tensor, ""]) -> Float[Tensor, ""]:
     """Symmetric cross-entropy of every picture among all texts and of every text among all pictures (open_clip's loss)."""
+    from open_clip.loss import ClipLoss  # takes seconds to import, and only training needs it
+
     return ClipLoss()(images, texts, scale)

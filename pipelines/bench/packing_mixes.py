@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from curation.tables import TASKS, Task
+from curation.tasks import TASKS, Task
 from models.cost import Cost, transformer_cost
 from models.sizes import DiTConfig, tiny
 from train.plan import Sizes

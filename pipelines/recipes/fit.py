@@ -64,8 +64,13 @@ def autoencoder_on(data: TableRef) -> FitConfig:
             perceptual_weight=0.2,
         ),
         data=data,
-        plan=PlanConfig(seed=0, batch_samples=32, num_slots=1, stages=(StageConfig(name="all", num_steps=560, task_shares={"t2i": 0.5, "edit": 0.25, "compose": 0.25}),)),
-        optim=OptimConfig(adamw_lr=2e-3, muon_lr=0.01, weight_decay=0.0, schedule=Linear(warmup_steps=30, final_share=0.02), clip_norm=1.0),
+        plan=PlanConfig(
+            seed=0, batch_samples=32, num_slots=1,
+            stages=(StageConfig(name="all", num_steps=560, task_shares={"t2i": 0.5, "edit": 0.25, "compose": 0.25}),),
+        ),
+        optim=OptimConfig(
+            adamw_lr=2e-3, muon_lr=0.01, weight_decay=0.0, schedule=Linear(warmup_steps=30, final_share=0.02), clip_norm=1.0
+        ),
         loop=LoopConfig(precision=native_precision(), ema_decay=0.98),
         checkpoint=CheckpointConfig(every_steps=60),
     )  # fmt: skip
@@ -77,8 +82,13 @@ def contrastive_on(data: TableRef) -> FitConfig:
         name="contrastive",
         objective=ContrastiveObjectiveConfig(head=ContrastiveConfig(width=256, text_hidden=512, image_noise=0.5)),
         data=data,
-        plan=PlanConfig(seed=0, batch_samples=256, num_slots=1, stages=(StageConfig(name="all", num_steps=400, task_shares={"t2i": 0.4, "edit": 0.35, "compose": 0.25}),)),
-        optim=OptimConfig(adamw_lr=1e-3, muon_lr=0.01, weight_decay=0.01, schedule=Linear(warmup_steps=20, final_share=0.02), clip_norm=1.0),
+        plan=PlanConfig(
+            seed=0, batch_samples=256, num_slots=1,
+            stages=(StageConfig(name="all", num_steps=400, task_shares={"t2i": 0.4, "edit": 0.35, "compose": 0.25}),),
+        ),
+        optim=OptimConfig(
+            adamw_lr=1e-3, muon_lr=0.01, weight_decay=0.01, schedule=Linear(warmup_steps=20, final_share=0.02), clip_norm=1.0
+        ),
         loop=LoopConfig(precision="fp32", ema_decay=0.98),
         checkpoint=CheckpointConfig(every_steps=100),
     )  # fmt: skip
@@ -93,8 +103,13 @@ def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
             text_dropout=0.1, uniform_share=0.1, shift=2.0, num_draws=3, sampler=SAMPLER,
         ),
         data=data,
-        plan=PlanConfig(seed=0, batch_samples=48, num_slots=1, stages=(StageConfig(name="all", num_steps=500, task_shares={"t2i": 0.42, "edit": 0.36, "compose": 0.22}),)),
-        optim=OptimConfig(adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, schedule=Linear(warmup_steps=30, final_share=0.01), clip_norm=1.0),
+        plan=PlanConfig(
+            seed=0, batch_samples=48, num_slots=1,
+            stages=(StageConfig(name="all", num_steps=500, task_shares={"t2i": 0.42, "edit": 0.36, "compose": 0.22}),),
+        ),
+        optim=OptimConfig(
+            adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, schedule=Linear(warmup_steps=30, final_share=0.01), clip_norm=1.0
+        ),
         loop=LoopConfig(precision=native_precision(), ema_decay=0.99),
         checkpoint=CheckpointConfig(every_steps=50),
     )  # fmt: skip

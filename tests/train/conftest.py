@@ -4,10 +4,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from tiny_fit import LINEAGE, tiny_fit, write_images
 
 from curation.tables import TableRef
 from models.bundle import Lineage
-from tiny_fit import LINEAGE, tiny_fit, write_images
 from train.config import FitConfig
 
 

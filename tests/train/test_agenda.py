@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 
-from curation.tables import TASKS
+from curation.tasks import TASKS
 from models.cost import Cost
 from train.agenda import Agenda, References, SampleRows, sharers
 from train.plan import Plan, PlanConfig, Sizes, StageConfig

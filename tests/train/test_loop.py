@@ -124,7 +124,7 @@ def test_phases_alternate_and_move_only_their_own_parameters() -> None:
 def test_frozen_parameters_stand_still() -> None:
     game = Game()
     before = weights(game)
-    run(state_of(game), game, inputs(3), {"frozen": lambda step: ("generator.bias",)})
+    run(state_of(game), game, inputs(3), {"frozen": lambda _: ("generator.bias",)})
     assert torch.equal(before["generator.bias"], weights(game)["generator.bias"])
     assert not torch.equal(before["generator.weight"], weights(game)["generator.weight"])
 

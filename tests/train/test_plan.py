@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from curation.tables import TASKS, Task
+from curation.tasks import TASKS, Task
 from models.cost import PER_SAMPLE, TRAINING_PASSES, Cost
 from train.plan import EmptyTask, Pick, Plan, PlanConfig, Sizes, StageConfig, StepPlan, draw_key
 

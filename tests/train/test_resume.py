@@ -10,9 +10,9 @@ import pytest
 
 from models.bundle import Lineage
 from train.config import FitConfig
+from train.fitting import FitFolder, fit
 from train.meters import readings
 from train.parallel.world import World
-from train.fitting import FitFolder, fit
 
 
 def train(config: FitConfig, place: Path, lineage: Lineage) -> None:

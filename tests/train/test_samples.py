@@ -25,8 +25,9 @@ def row(sample: str, target: str, references: list[str], texts: list[str], **cha
     }  # fmt: skip
 
 
+LONG = "a long text of some words"
 ROWS = [
-    row("a", "p6", [], ["a long text of some words", "short"], weight=2.5),
+    row("a", "p6", [], [LONG, "short"], weight=2.5),
     row("b", "p1", ["p0", "p4"], ["make it so"]),
     row("c", "p4", [], ["汉字" * 20], split="heldout"),
     row("d", "p3", ["p6"], ["x", "make it green"]),
@@ -63,7 +64,7 @@ def test_samples_stand_in_the_order_of_their_targets_rows(samples: Samples) -> N
 
 
 def test_every_column_follows_its_sample(samples: Samples) -> None:
-    assert samples.texts(3) == ("a long text of some words", "short")
+    assert samples.texts(3) == (LONG, "short")
     assert samples.text_weights(3) == (0.5, 0.5)
     assert samples.score_text(3) == "score of p6"
     assert [samples.task(i) for i in range(4)] == ["edit", "t2i", "edit", "t2i"]
@@ -71,13 +72,13 @@ def test_every_column_follows_its_sample(samples: Samples) -> None:
 
 
 def test_tokens_are_cells_of_latents_and_the_most_that_the_longest_text_takes(samples: Samples) -> None:
-    longest = most_tokens(np.array([len(text.encode()) for text in ("make it so", "短", "make it green", ROWS[0]["texts"][0])]))
+    longest = most_tokens(np.array([len(text.encode()) for text in ("make it so", "短", "make it green", LONG)]))
     assert samples.sizes.noisy_tokens.tolist() == [8, 8, 4, 1]
     assert samples.sizes.clean_tokens.tolist() == (longest + np.array([4 + 36, 0, 1, 0])).tolist()
 
 
 def test_all_texts_are_distinct_and_sorted(samples: Samples) -> None:
-    told = {text for line in ROWS if line["split"] == "train" for text in line["texts"]}
+    told = {LONG, "short", "make it so", "x", "make it green", "短"}
     assert samples.all_texts() == sorted({*told, "score of p1", "score of p3", "score of p6"})
 
 

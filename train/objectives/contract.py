@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from curation.tables import Task
+from curation.tasks import Task
 from models.bundle import Contents
 from models.context import Context
 from models.cost import Cost
@@ -186,8 +186,8 @@ class Objective(Protocol[B]):
         """The loss of a batch in a phase, a mean over its units.
 
         Args:
-            context: workers that share the batch, each of which is given all of it: this worker's part of the mean. Only objectives
-                whose unit is a token are given one.
+            context: workers that share the batch, each of which is given all of it, for this worker's part of the mean; only
+                objectives that count tokens are given one.
         """
         ...
 

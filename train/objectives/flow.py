@@ -16,7 +16,7 @@ from jaxtyping import Float, Int
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from curation.tables import TASKS
+from curation.tasks import TASKS
 from models.bundle import Contents, GeneratorBundle
 from models.context import Context
 from models.cost import Cost, transformer_cost

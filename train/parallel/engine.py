@@ -22,6 +22,7 @@ class LossModule(nn.Module, Generic[B]):
         self._loss = objective.loss
 
     def forward(self, batch: B, phase: str, context: Context | None) -> LossTerms:
+        """`Objective.loss`."""
         return self._loss(batch, phase, context)
 
 

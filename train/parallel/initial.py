@@ -1,6 +1,6 @@
 """Initial weights of networks on the meta device, keyed by (seed, name): the same under every engine and number of workers.
 
-A module's weights are drawn on the host when its turn comes, so a network larger than any one memory can be sharded piece by piece.
+Weights are drawn on the host, module by module, so a network larger than any one memory can be sharded piece by piece.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""Weights, gradients and optimizer states sharded by torch's FSDP2, inside groups of workers that replicate each other or over all.
+"""Weights, gradients and optimizer states sharded by FSDP2, over all workers or inside groups that replicate each other.
 
 Weights travel as they are multiplied (bf16 where the run computes in bf16 on a GPU); gradients are reduced in fp32.
 """

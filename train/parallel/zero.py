@@ -6,8 +6,7 @@ DeepSpeed changes weights and gradient in one call, so a step that strikes canno
 """
 
 import importlib
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
 from typing import Generic, Literal
@@ -48,7 +47,7 @@ class ZeroEngine(Generic[B]):
         self, config: ZeroConfig, module: LossModule[B], optimizers: Mapping[str, Optimizer], *, world: World, clip_norm: float
     ) -> None:
         """Raises:
-            ValueError: the objective alternates between phases, or trains matrices with Muon.
+        ValueError: the objective alternates between phases, or trains matrices with Muon.
         """  # fmt: skip
         if list(optimizers) != ["main-adamw"]:
             raise ValueError(
@@ -66,7 +65,7 @@ class ZeroEngine(Generic[B]):
             )  # fmt: skip
         self._make_states_known()
 
-    def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
+    def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:  # noqa: ARG002  there is one phase
         if frozen:
             raise ValueError(f"parallel.kind=deepspeed cannot freeze {frozen}; use parallel.kind=fsdp, or freeze nothing")
 
@@ -80,7 +79,7 @@ class ZeroEngine(Generic[B]):
     def gradient_norm(self, phase: str) -> float:
         raise NotImplementedError("DeepSpeed knows the norm of a gradient once its step is taken")
 
-    def update(self, phase: str, *, rate: float) -> float:
+    def update(self, phase: str, *, rate: float) -> float:  # noqa: ARG002  there is one phase
         set_rates([self._base], rate)
         self._engine.step()
         return float(self._engine.get_global_grad_norm())

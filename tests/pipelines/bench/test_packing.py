@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from curation.tables import TASKS
+from curation.tasks import TASKS
 from models.cost import Cost
 from pipelines.bench import packing
 from pipelines.bench.packing_mixes import Mix, chosen, corpus, large_pictures, without_long
