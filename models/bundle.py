@@ -19,9 +19,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.autoencoder import AutoencoderConfig
-from models.dit import DiTConfig
 from models.perception.contrastive import ContrastiveConfig
 from models.samplers import SamplerConfig
+from models.sizes import DiTConfig
 
 FORMAT_VERSION = 2
 MANIFEST = "bundle.json"

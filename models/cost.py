@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from jaxtyping import Float, Int
 
-from models.dit import DiTConfig
+from models.sizes import DiTConfig
 
 TRAINING_PASSES = 3
 """Forward passes that one forward and backward pass cost."""

@@ -13,80 +13,18 @@ Choices:
 n clean tokens · m noisy tokens · d width · h heads · g key-value heads · e head width · c latent channels · s samples
 """
 
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 import torch
-from annotated_types import Gt
 from einops import rearrange
 from jaxtyping import Complex, Float, Int
-from pydantic import BaseModel
 from torch import Tensor, nn
 
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
 from models.context import Context, Share
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.sequence import CleanTokens, NoisyTokens
-
-Positive = Annotated[int, Gt(0)]
-
-
-class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
-    """Shape of the transformer."""
-
-    width: Positive
-    """Width of the residual stream."""
-    depth: Positive
-    """Number of blocks."""
-    num_heads: Positive
-    """Query heads."""
-    num_kv_heads: Positive
-    """Key-value heads; divides num_heads."""
-    ffn_width: Positive
-    """Hidden width of the feed-forward."""
-    latent_channels: Positive
-    """Channels of one latent token."""
-    text_width: Positive
-    """Width of one text state."""
-    rope_axes: tuple[Positive, Positive, Positive]
-    """Head channels turned by image index, y and x; even, and together the head width."""
-    rope_theta: float = 100.0
-    """Base of the rotary frequencies; small, because a picture has few rows."""
-
-    @property
-    def head_width(self) -> int:
-        return sum(self.rope_axes)
-
-
-def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
-    """About 4 M parameters: learns a few hundred concepts on two CPU cores in minutes."""
-    return DiTConfig(
-        width=256, depth=4, num_heads=4, num_kv_heads=2, ffn_width=768,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
-    )  # fmt: skip
-
-
-def small(*, latent_channels: int, text_width: int) -> DiTConfig:
-    """About 16 M parameters: a step over a few thousand tokens takes seconds on two CPU cores."""
-    return DiTConfig(
-        width=384, depth=8, num_heads=6, num_kv_heads=2, ffn_width=1152,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
-    )  # fmt: skip
-
-
-def base(*, latent_channels: int, text_width: int) -> DiTConfig:
-    """About 1.2 B parameters: trains on one GPU."""
-    return DiTConfig(
-        width=2048, depth=24, num_heads=16, num_kv_heads=4, ffn_width=5632,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
-    )  # fmt: skip
-
-
-def full(*, latent_channels: int, text_width: int) -> DiTConfig:
-    """About 5.6 B parameters: trains sharded over the GPUs of a node or more."""
-    return DiTConfig(
-        width=3840, depth=32, num_heads=30, num_kv_heads=10, ffn_width=10240,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
-    )  # fmt: skip
+from models.sizes import DiTConfig
 
 
 class Memory(NamedTuple):

@@ -22,7 +22,7 @@ from train.meters import Reading, readings
 from train.objectives import build
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
-from train.samples import load_samples
+from train.samples import load_samples, require_latents
 
 _LOOK_EVERY_S = 1.0
 
@@ -64,6 +64,8 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
 
 def _require_usable(config: FitConfig, session: Session) -> None:
     """Find out before any worker is started whether table and selection give what the plan wants, and say what it will do."""
+    if isinstance(config.objective, FlowConfig):
+        require_latents(config.data, read_manifest(Path(config.objective.autoencoder)).digest)
     objective = build(config.objective)
     samples = load_samples(config.data, "train", unit=objective.unit)
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)

@@ -13,8 +13,8 @@ import torch
 from curation.tables import SELECTION_SCHEMA, TableRef
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Lineage, TableVersion, save_bundle
-from models.dit import DiTConfig
 from models.samplers import SamplerConfig
+from models.sizes import DiTConfig
 from models.text import TEXT_WIDTH
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig

@@ -4,12 +4,42 @@ Slots go to workers in turn, so any number of workers that divides them works of
 slots shares goes to all workers that own some of them, if the groups' workers are the same or have none in common; else it goes
 to one of them. So workers that meet inside a shared pack have all their shared packs in common: they come first, in the order of
 the plan, and nobody waits for somebody who waits elsewhere.
+
+n samples · r references
 """
 
 from typing import NamedTuple
 
+import numpy as np
+from jaxtyping import Int
+
 from train.plan import Pick, Plan, StepPlan
-from train.samples import SampleRows
+
+
+class References(NamedTuple):
+    """Lists of rows, end to end."""
+
+    rows: Int[np.ndarray, " r"]
+    ends: Int[np.ndarray, " n"]
+
+    def of(self, number: int) -> tuple[int, ...]:
+        """One of the lists."""
+        first = int(self.ends[number - 1]) if number else 0
+        return tuple(self.rows[first : int(self.ends[number])].tolist())
+
+
+class SampleRows(NamedTuple):
+    """Rows in ``images`` of the samples' pictures: all that fetching needs to know of them."""
+
+    order: Int[np.ndarray, " n"]
+    """Place of every sample in `targets` and `references`."""
+    targets: Int[np.ndarray, " n"]
+    references: References
+
+    def of(self, number: int) -> tuple[int, ...]:
+        """The target's row, then the references'."""
+        place = int(self.order[number])
+        return (int(self.targets[place]), *self.references.of(place))
 
 
 class Assigned(NamedTuple):

@@ -1,6 +1,6 @@
 """Batches for the loop: packs of the plan, made of fetched rows ahead of their use.
 
-A thread makes the next steps while the current one computes. Where rows come from is a choice (`train.fetch`); which rows, in
+A thread makes the next steps while the current one computes. Where rows come from is a choice (`train.sources`); which rows, in
 which order, and every random draw follow from the plan alone. Data wait, the time the loop stood still for want of a batch, is
 measured on every step.
 
@@ -12,6 +12,7 @@ import logging
 from collections.abc import Generator, Iterator
 from contextlib import closing
 from dataclasses import replace
+from itertools import compress
 from typing import Annotated, Generic
 
 from annotated_types import Ge, Gt, Lt
@@ -20,10 +21,11 @@ from torch import Tensor
 
 from train.agenda import Agenda, Assigned, WorkerStep
 from train.ahead import made_ahead
-from train.fetch import Fetched, InProcessConfig, RowsConfig, RowSource
+from train.fetch import Fetched, InProcessConfig, RowsConfig
 from train.objectives.contract import B, Drawn, Objective, PackInput, StepInput
 from train.plan import Pick, Plan, draw_key
 from train.samples import Samples, UnusableTable
+from train.sources import RowSource
 
 logger = logging.getLogger(__name__)
 
@@ -89,16 +91,17 @@ class Feed(Generic[B]):
         with closing(self._source.steps(agenda, steps)) as fetching:
             for work, fetched in fetching:
                 self._require_values(fetched)
-                yield self._step_input(work, fetched)
+                yield self._step_input(work, fetched, rank=agenda.rank)
 
-    def _step_input(self, work: WorkerStep, fetched: Fetched) -> StepInput[B]:
+    def _step_input(self, work: WorkerStep, fetched: Fetched, *, rank: int) -> StepInput[B]:
         usable = [self._usable(pack, fetched, step=work.step) for pack in work.packs]
-        num_bad = sum(len(pack.picks) for pack in work.packs) - sum(len(pack.picks) for pack in usable)
-        self._count(work, num_bad=num_bad)
+        counted = [pack.ranks is None or pack.ranks.start == rank for pack in work.packs]
+        num_samples, num_left = (sum(len(pack.picks) for pack in compress(packs, counted)) for packs in (work.packs, usable))
+        self._count(num_samples, num_samples - num_left, step=work.step)
         return StepInput(
             step=work.step, packs=[self._pack_input(pack, work, fetched) for pack in usable if pack.picks],
             num_rounds=work.num_rounds, num_samples=self._plan.config.batch_samples, num_tokens=work.whole.tokens,
-            flops=work.whole.flops, wait_s=0.0, num_bad=num_bad,
+            flops=work.whole.flops, wait_s=0.0, num_bad=num_samples - num_left,
         )  # fmt: skip
 
     def _usable(self, pack: Assigned, fetched: Fetched, *, step: int) -> Assigned:
@@ -111,12 +114,12 @@ class Feed(Generic[B]):
         good = tuple(pick for pick in pack.picks if fetched.undecodable.keys().isdisjoint(self._samples.rows(pick.sample)))
         return pack._replace(picks=good)
 
-    def _count(self, work: WorkerStep, *, num_bad: int) -> None:
-        self._seen += sum(len(pack.picks) for pack in work.packs)
+    def _count(self, num_samples: int, num_bad: int, *, step: int) -> None:
+        self._seen += num_samples
         self._bad += num_bad
         if self._bad > self._config.max_bad_fraction * max(self._seen, _JUDGED_FROM):
             raise BadPictures(
-                f"{self._bad:,} of {self._seen:,} samples up to step {work.step:,} have a picture that cannot be decoded, of "
+                f"{self._bad:,} of {self._seen:,} samples up to step {step:,} have a picture that cannot be decoded, of "
                 f"{len(self._named):,} rows, row {min(self._named)} of {self._source.reader.place} first; feed.max_bad_fraction "
                 f"allows {self._config.max_bad_fraction:.2%}: curate and select again, or raise it"
             )

@@ -1,13 +1,11 @@
 """Rows of ``images``, read by number from the pinned table and decoded; the most recently used stay in memory.
 
 A picture that cannot be decoded is told of, not raised: whoever asked decides what becomes of the samples it is in.
-
-n floats of a row
 """
 
 from collections import OrderedDict
-from collections.abc import Callable, Generator, Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple, Protocol, runtime_checkable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Annotated, Literal, NamedTuple
 
 import lance
 import pyarrow as pa
@@ -17,7 +15,6 @@ from torch import Tensor
 
 from curation.decode import Undecodable
 from curation.tables import TableRef, open_table
-from train.agenda import Agenda, WorkerStep
 
 Record = Mapping[str, object]
 """Columns of one row."""
@@ -58,20 +55,6 @@ class Fetched(NamedTuple):
     """Why, by row."""
     empty: tuple[int, ...]
     """Rows that lack a value."""
-
-
-@runtime_checkable
-class RowSource(Protocol):
-    """Where rows come from."""
-
-    @property
-    def reader(self) -> "RowReader":
-        """Reads rows here and now."""
-        ...
-
-    def steps(self, agenda: Agenda, steps: range) -> Generator[tuple[WorkerStep, Fetched], None, None]:
-        """A worker's part of every step with the rows it needs, in order."""
-        ...
 
 
 class RowReader:
@@ -125,19 +108,6 @@ class RowReader:
         self._bytes += tensor.nbytes
         while self._bytes > self._limit:
             self._bytes -= self._held.popitem(last=False)[1].nbytes
-
-
-class InProcessRows:
-    """Source of rows that the worker itself fetches."""
-
-    def __init__(self, reader: RowReader) -> None:
-        self.reader = reader
-
-    def steps(self, agenda: Agenda, steps: range) -> Generator[tuple[WorkerStep, Fetched], None, None]:
-        """A worker's part of every step with the rows it needs, in order."""
-        for step in steps:
-            work = agenda.of(step)
-            yield work, self.reader.fetch(agenda.rows(work))
 
 
 def _column(dataset: lance.LanceDataset, name: str, rows: Sequence[int]) -> list[object]:

@@ -21,6 +21,7 @@ from jaxtyping import Bool, Int
 from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table
 from curation.tasks import TASKS, Task
 from models.text import most_tokens
+from train.agenda import References, SampleRows
 from train.plan import Sizes
 
 _ROWS_AT_ONCE, _CHUNK_ROWS = 1 << 22, 1 << 16
@@ -41,32 +42,6 @@ class _Pictures(NamedTuple):
     rows: Int[np.ndarray, " p"]
     cells: Int[np.ndarray, " p"]
     """Cells of the latent."""
-
-
-class References(NamedTuple):
-    """Lists of rows, end to end."""
-
-    rows: Int[np.ndarray, " r"]
-    ends: Int[np.ndarray, " n"]
-
-    def of(self, number: int) -> tuple[int, ...]:
-        """The rows of one list."""
-        first = int(self.ends[number - 1]) if number else 0
-        return tuple(self.rows[first : int(self.ends[number])].tolist())
-
-
-class SampleRows(NamedTuple):
-    """Rows in ``images`` of the samples' pictures: all that fetching needs to know of them."""
-
-    order: Int[np.ndarray, " n"]
-    """Place of every sample in `targets` and `references`."""
-    targets: Int[np.ndarray, " n"]
-    references: References
-
-    def of(self, number: int) -> tuple[int, ...]:
-        """The target's row, then the references'."""
-        place = int(self.order[number])
-        return (int(self.targets[place]), *self.references.of(place))
 
 
 class Samples:
@@ -153,6 +128,30 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
         chosen.select(_KEPT), order, targets=pictures.rows[targets],
         references=References(pictures.rows[members], ends), sizes=sizes,
     )  # fmt: skip
+
+
+def require_latents(ref: TableRef, digest: str) -> None:
+    """Refuse latents that another autoencoder made.
+
+    Args:
+        digest: of the bundle whose latents are to be learnt.
+
+    Raises:
+        UnusableTable: a picture selected for training has a latent of another version, or none.
+    """
+    dataset, seen = open_table(ref), f"table {ref.uri} version {ref.version}"
+    wanted = f"run `seedbed encode` with the autoencoder of bundle {digest}, or train on that of the table"
+    if "latent_version" not in dataset.schema.names:
+        raise UnusableTable(f"{seen} has no latent_version, expected {digest}; {wanted}")
+    others = dataset.to_table(columns=["id", "latent_version"], filter=f"latent_version IS NULL OR latent_version != '{digest}'")
+    ids, _ = _numbered(_chosen(ref, "train"))
+    others = others.filter(pc.is_in(others["id"], value_set=ids))
+    if others.num_rows:
+        first = others.sort_by("id").slice(0, 1).to_pylist()[0]
+        raise UnusableTable(
+            f"{others.num_rows} selected pictures of {seen} have latents of another version than {digest}, {first['id']!r} first "
+            f"with {first['latent_version']}; {wanted}"
+        )
 
 
 def _chosen(ref: TableRef, split: Split) -> pa.Table:

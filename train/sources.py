@@ -1,10 +1,40 @@
-"""The closed set of places where rows come from."""
+"""Where rows come from: one protocol, and one class for each choice."""
 
+from collections.abc import Generator
 from functools import partial
+from typing import Protocol, runtime_checkable
 
 from curation.tables import TableRef
-from train.fetch import InProcessConfig, InProcessRows, RayDataConfig, RowReader, RowsConfig, RowSource
+from train.agenda import Agenda, WorkerStep
+from train.fetch import Fetched, InProcessConfig, RayDataConfig, RowReader, RowsConfig
 from train.objectives.contract import Objective
+
+
+@runtime_checkable
+class RowSource(Protocol):
+    """Where rows come from."""
+
+    @property
+    def reader(self) -> RowReader:
+        """Reads rows here and now."""
+        ...
+
+    def steps(self, agenda: Agenda, steps: range) -> Generator[tuple[WorkerStep, Fetched], None, None]:
+        """A worker's part of every step with the rows it needs, in order."""
+        ...
+
+
+class InProcessRows:
+    """Source of rows that the worker itself fetches."""
+
+    def __init__(self, reader: RowReader) -> None:
+        self.reader = reader
+
+    def steps(self, agenda: Agenda, steps: range) -> Generator[tuple[WorkerStep, Fetched], None, None]:
+        """A worker's part of every step with the rows it needs, in order."""
+        for step in steps:
+            work = agenda.of(step)
+            yield work, self.reader.fetch(agenda.rows(work))
 
 
 def build_source(config: RowsConfig, ref: TableRef, objective: Objective) -> RowSource:

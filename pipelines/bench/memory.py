@@ -7,10 +7,11 @@ from itertools import pairwise
 
 import torch
 
-from models.dit import DiT, tiny
+from models.dit import DiT
 from models.flow import schedule
 from models.samplers import euler_step
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
+from models.sizes import tiny
 from models.text import TEXT_WIDTH
 from pipelines.bench.result import Measured, median_seconds
 

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from curation.tasks import TASKS, Task
 from models.cost import Cost, transformer_cost
-from models.dit import DiTConfig, tiny
+from models.sizes import DiTConfig, tiny
 from train.plan import Sizes
 
 

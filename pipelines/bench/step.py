@@ -23,7 +23,7 @@ import torch
 
 from infra.errors import UserError
 from infra.settings import CODE_ROOT, settings_from_environment
-from models.dit import base, small
+from models.sizes import base, small
 from pipelines.bench.environments import PEERS_DIR, installed_python, peer_python
 from pipelines.bench.result import Measured
 from pipelines.bench.step_ours import Sample, Work, num_parameters

@@ -16,8 +16,9 @@ from pydantic import BaseModel
 from torch import Tensor
 
 from models.cost import TRAINING_PASSES, transformer_cost
-from models.dit import DiT, DiTConfig
+from models.dit import DiT
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
+from models.sizes import DiTConfig
 from train.parallel.memory import MemoryConfig, apply
 
 _MATMUL_SIDES = {"cpu": (1024, 2048, 3072), "cuda": (4096, 8192, 16384)}

@@ -15,8 +15,9 @@ import torch.distributed as dist
 
 from infra.settings import CODE_ROOT
 from models.context import Context
-from models.dit import DiT, DiTConfig
+from models.dit import DiT
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
+from models.sizes import DiTConfig
 
 CONFIG = DiTConfig(
     width=32, depth=2, num_heads=4, num_kv_heads=2, ffn_width=48, latent_channels=3, text_width=10, rope_axes=(4, 6, 6)

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from models.dit import DiT, DiTConfig, base, full, small, tiny
+from models.dit import DiT
 from models.sequence import Condition, pack_clean, pack_noisy
+from models.sizes import DiTConfig, base, full, small, tiny
 
 CONFIG = DiTConfig(
     width=32, depth=3, num_heads=4, num_kv_heads=2, ffn_width=48, latent_channels=3, text_width=10, rope_axes=(4, 6, 6)

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.dit import DiT, DiTConfig
+from models.dit import DiT
 from models.generate import Generator, ImageSize, Request, generate
 from models.samplers import SamplerConfig
+from models.sizes import DiTConfig
 from models.text import TEXT_WIDTH, TextEncoder
 
 SIZE = ImageSize(16, 16)

@@ -16,8 +16,9 @@ from curation.tables import IMAGES_SCHEMA, SELECTION_SCHEMA
 from infra.storage import Workspace
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, GeneratorBundle, Lineage, TableVersion, save_bundle
-from models.dit import DiT, DiTConfig
+from models.dit import DiT
 from models.samplers import SamplerConfig
+from models.sizes import DiTConfig
 from pipelines.job import Outcome
 
 SIZE_PX = 32

@@ -9,9 +9,8 @@ import pytest
 
 from curation.tasks import TASKS
 from models.cost import Cost
-from train.agenda import Agenda, sharers
+from train.agenda import Agenda, References, SampleRows, sharers
 from train.plan import Plan, PlanConfig, Sizes, StageConfig
-from train.samples import References, SampleRows
 
 NUM_SAMPLES = 40
 

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from curation.decode import encode_png
 from curation.tables import TableRef
+from train.decoding import decode_latent, decode_picture
 from train.fetch import Fetched, Record, RowReader
-from train.objectives.autoencoder import decode_picture
-from train.objectives.flow import decode_latent
 
 
 def png(shade: int) -> bytes:

@@ -11,7 +11,7 @@ import pytest
 from curation.tables import SELECTION_SCHEMA, TableRef
 from models.text import most_tokens
 from train import samples as loading
-from train.samples import Samples, UnusableTable, load_samples
+from train.samples import Samples, UnusableTable, load_samples, require_latents
 
 SHAPES = [[3, 2, 2], [3, 4, 2], [3, 1, 5], [3, 2, 2], [3, 6, 6], [3, 2, 3], [3, 1, 1], [3, 8, 2]]
 """Of the latents of pictures p0 to p7."""
@@ -144,3 +144,19 @@ def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
 def test_a_table_without_selection_is_refused(ref: TableRef) -> None:
     with pytest.raises(UnusableTable, match="without a selection"):
         load_samples(ref.model_copy(update={"selection": None}), "train", unit="noisy tokens")
+
+
+def test_latents_of_another_autoencoder_are_refused(tmp_path: Path) -> None:
+    versions = ["new", "new", None, "new", "old", None, "new", "old"]     # p2, p5 and p7 are in no sample
+    table = write(tmp_path, ROWS, latent_shape=shapes(), latent_version=pa.array(versions))
+    with pytest.raises(UnusableTable, match="1 selected pictures of .* than new, 'p4' first with old; run `seedbed encode`"):
+        require_latents(table, "new")
+    with pytest.raises(UnusableTable, match="4 selected pictures of .* than old, 'p0' first with new"):
+        require_latents(table, "old")
+    unused = write(tmp_path / "unused", [ROWS[0], ROWS[3]], latent_shape=shapes(), latent_version=pa.array(versions))
+    require_latents(unused, "new")
+
+
+def test_a_table_without_versions_of_latents_is_refused(ref: TableRef) -> None:
+    with pytest.raises(UnusableTable, match="has no latent_version, expected new; run `seedbed encode`"):
+        require_latents(ref, "new")

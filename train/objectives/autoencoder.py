@@ -15,12 +15,12 @@ from jaxtyping import Float, Shaped
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from curation.decode import training_view
 from models.autoencoder import Autoencoder, AutoencoderConfig, ResidualBlock
 from models.bundle import AutoencoderBundle, Contents
 from models.context import Context
 from models.cost import PER_SAMPLE
 from models.perception.perceptual import PerceptualDistance
+from train.decoding import decode_picture
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 
@@ -49,13 +49,6 @@ class PictureBatch(NamedTuple):
 
     pictures: Float[Tensor, "b 3 y x"]
     latent_noise: Float[Tensor, "b c y2 x2"]
-
-
-def decode_picture(record: Mapping[str, object], *, size_px: int) -> Shaped[Tensor, "3 y x"]:
-    """The picture of a row, fitted into a square, values in [0, 255]."""
-    encoded = record["image"]
-    assert isinstance(encoded, bytes)
-    return torch.from_numpy(training_view(encoded, size_px).copy()).permute(2, 0, 1)
 
 
 class AutoencoderObjective:

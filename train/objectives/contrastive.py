@@ -14,13 +14,13 @@ from jaxtyping import Float
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from curation.decode import training_view
 from models.bundle import Contents, ContrastiveBundle
 from models.context import Context
 from models.cost import PER_SAMPLE
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead, contrastive_loss
 from models.perception.efficientnet import VIEW_PX, LiteFeatures
 from models.text import TextEncoder
+from train.decoding import decode_picture
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 _TEXTS_AT_ONCE = 64
@@ -46,11 +46,9 @@ class FeatureBatch(NamedTuple):
 
 def decode_features(record: Mapping[str, object], *, features: LiteFeatures) -> Float[Tensor, "v f"]:
     """Features of both views of a row's picture."""
-    encoded = record["image"]
-    assert isinstance(encoded, bytes)
-    pixels = torch.from_numpy(training_view(encoded, VIEW_PX).copy()).permute(2, 0, 1)
+    pixels = decode_picture(record, size_px=VIEW_PX).float()
     with torch.inference_mode():
-        return features(views(pixels.float() / 127.5 - 1)).clone()
+        return features(views(pixels / 127.5 - 1)).clone()
 
 
 class Contrastive:

@@ -20,12 +20,14 @@ from curation.tasks import TASKS
 from models.bundle import Contents, GeneratorBundle
 from models.context import Context
 from models.cost import Cost, transformer_cost
-from models.dit import DiT, DiTConfig, Memory
+from models.dit import DiT, Memory
 from models.flow import logit_normal_times, point_on_path, velocity_target
 from models.generate import Generator, ImageSize, load_autoencoder
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
+from models.sizes import DiTConfig
 from models.text import NAME, TextEncoder
+from train.decoding import decode_latent
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 Share = Annotated[float, Ge(0.0), Le(1.0)]
@@ -62,13 +64,6 @@ class FlowBatch(NamedTuple):
     """Index into the clean samples of every noisy copy."""
     task: Int[Tensor, " s"]
     """Index into TASKS of every noisy copy."""
-
-
-def decode_latent(record: Mapping[str, object]) -> Float[Tensor, "c y x"]:
-    """The latent of a row with LATENT_SCHEMA."""
-    shape = record["latent_shape"]
-    assert isinstance(shape, list)
-    return torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
 
 
 class Flow:

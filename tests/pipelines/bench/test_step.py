@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from infra.errors import UserError
-from models.dit import DiTConfig
+from models.sizes import DiTConfig
 from pipelines.bench import step, step_ours
 
 TINY = DiTConfig(

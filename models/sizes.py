@@ -1,0 +1,67 @@
+"""Shapes of the transformer, apart from it: arithmetic over shapes needs no networks."""
+
+from typing import Annotated
+
+from annotated_types import Gt
+from pydantic import BaseModel
+
+Positive = Annotated[int, Gt(0)]
+
+
+class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Shape of the transformer."""
+
+    width: Positive
+    """Width of the residual stream."""
+    depth: Positive
+    """Number of blocks."""
+    num_heads: Positive
+    """Query heads."""
+    num_kv_heads: Positive
+    """Key-value heads; divides num_heads."""
+    ffn_width: Positive
+    """Hidden width of the feed-forward."""
+    latent_channels: Positive
+    """Channels of one latent token."""
+    text_width: Positive
+    """Width of one text state."""
+    rope_axes: tuple[Positive, Positive, Positive]
+    """Head channels turned by image index, y and x; even, and together the head width."""
+    rope_theta: float = 100.0
+    """Base of the rotary frequencies; small, because a picture has few rows."""
+
+    @property
+    def head_width(self) -> int:
+        return sum(self.rope_axes)
+
+
+def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 4 M parameters: learns a few hundred concepts on two CPU cores in minutes."""
+    return DiTConfig(
+        width=256, depth=4, num_heads=4, num_kv_heads=2, ffn_width=768,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+    )  # fmt: skip
+
+
+def small(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 16 M parameters: a step over a few thousand tokens takes seconds on two CPU cores."""
+    return DiTConfig(
+        width=384, depth=8, num_heads=6, num_kv_heads=2, ffn_width=1152,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+    )  # fmt: skip
+
+
+def base(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 1.2 B parameters: trains on one GPU."""
+    return DiTConfig(
+        width=2048, depth=24, num_heads=16, num_kv_heads=4, ffn_width=5632,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
+    )  # fmt: skip
+
+
+def full(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 5.6 B parameters: trains sharded over the GPUs of a node or more."""
+    return DiTConfig(
+        width=3840, depth=32, num_heads=30, num_kv_heads=10, ffn_width=10240,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
+    )  # fmt: skip
