@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
@@ -38,7 +38,7 @@ class Memory(NamedTuple):
 class _Place(NamedTuple):
     """Rotations of the tokens at hand, whose samples they are, which keys they see, and how a pack of several workers does so."""
 
-    rotation: Complex[Tensor, "n half"]
+    rotation: Float[Tensor, "n half 2"]
     samples: Spread
     seen: Layout
     share: Share | None
@@ -95,7 +95,7 @@ class Block(nn.Module):
         self, read: Float[Tensor, "n d"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], place: _Place
     ) -> Float[Tensor, "n inner"]:
         query, gate = rearrange(self.query_gate(read), "n (two h e) -> two n h e", two=2, h=self.heads)
-        query = rotate(self.norm_query(query), place.rotation).to(values.dtype)
+        query = rotate(self.norm_query(query.float()), place.rotation).to(values.dtype)
         if place.share is None:
             seen = attend(query, keys, values, place.seen)
         else:
@@ -104,7 +104,7 @@ class Block(nn.Module):
 
     def _offer(self, read: Float[Tensor, "n d"], place: _Place) -> tuple[Float[Tensor, "n g e"], Float[Tensor, "n g e"]]:
         key, value = rearrange(self.key_value(read), "n (two g e) -> two n g e", two=2, g=self.kv_heads)
-        key = rotate(self.norm_key(key), place.rotation).to(value.dtype)
+        key = rotate(self.norm_key(key.float()), place.rotation).to(value.dtype)
         return (key, value) if place.share is None else (place.share.by_heads(key), place.share.by_heads(value))
 
 
@@ -215,5 +215,5 @@ class DiT(nn.Module):
     def _seen(self, x: Float[Tensor, "n d"], lengths: Lengths) -> Layout:
         return layout(lengths, self.attention or backend_for(x.device, x.dtype))
 
-    def _rotations(self, positions: Int[Tensor, "n 3"]) -> Complex[Tensor, "n half"]:
+    def _rotations(self, positions: Int[Tensor, "n 3"]) -> Float[Tensor, "n half 2"]:
         return rotations(positions, axis_widths=self.config.rope_axes, theta=self.config.rope_theta)

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import torch
 from einops import rearrange
-from jaxtyping import Complex, Float, Int
+from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -40,8 +40,8 @@ class TimeEmbedding(nn.Module):
         return self.perceptron(torch.cat([angles.cos(), angles.sin()], dim=1))
 
 
-def rotations(positions: Int[Tensor, "n 3"], *, axis_widths: tuple[int, int, int], theta: float) -> Complex[Tensor, "n half"]:
-    """Unit complex numbers of the three-axis rotary embedding, in fp32: bf16 cannot tell integers above 256 apart.
+def rotations(positions: Int[Tensor, "n 3"], *, axis_widths: tuple[int, int, int], theta: float) -> Float[Tensor, "n half 2"]:
+    """Cosines and sines of the three-axis rotary embedding, in fp32: bf16 cannot tell integers above 256 apart.
 
     Each axis turns its own share of the head width (Su et al. 2021, arXiv:2104.09864; image axis after FLUX.1 Kontext).
     """
@@ -50,13 +50,20 @@ def rotations(positions: Int[Tensor, "n 3"], *, axis_widths: tuple[int, int, int
         frequencies = theta ** (-torch.arange(0, width, 2, device=positions.device).float() / width)
         angles.append(positions[:, axis].float()[:, None] * frequencies[None])
     angle = torch.cat(angles, dim=1)  # n e/2
-    return torch.polar(torch.ones_like(angle), angle)
+    return torch.stack([angle.cos(), angle.sin()], dim=-1)
 
 
-def rotate(x: Float[Tensor, "n h e"], rotation: Complex[Tensor, "n half"]) -> Float[Tensor, "n h e"]:
-    """Turn neighbouring pairs of channels by the positions' angles, in fp32."""
-    pairs = torch.view_as_complex(rearrange(x.float(), "n h (p two) -> n h p two", two=2))
-    return torch.view_as_real(pairs * rotation[:, None]).flatten(-2)
+def rotate(x: Float[Tensor, "n h e"], rotation: Float[Tensor, "n half 2"]) -> Float[Tensor, "n h e"]:
+    """Turn neighbouring pairs of channels by the positions' angles, in fp32.
+
+    Products of complex numbers take the fewest passes over memory. The compiler of torch 2.13 has no code for them, but makes one
+    pass of products of real ones.
+    """
+    pairs, turn = rearrange(x.float(), "n h (p two) -> n h p two", two=2), rotation[:, None]
+    if torch.compiler.is_compiling():
+        (a, b), (cos, sin) = pairs.unbind(-1), turn.unbind(-1)
+        return torch.stack([a * cos - b * sin, a * sin + b * cos], dim=-1).flatten(-2)
+    return torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(turn)).flatten(-2)
 
 
 class Spread(NamedTuple):

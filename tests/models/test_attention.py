@@ -1,11 +1,12 @@
 """Variable-length attention against the plain formula, sample by sample, in every way that runs here."""
 
+from itertools import pairwise
 from typing import NamedTuple
 
 import pytest
 import torch
 from torch import Tensor
-from torch.nn.functional import softmax
+from torch.nn.functional import scaled_dot_product_attention, softmax
 
 from models.attention import Backend, Lengths, Rectangles, attend, backend_for, layout, within
 
@@ -50,6 +51,21 @@ def test_every_backend_equals_the_formula_sample_by_sample(backend: Backend) -> 
     q, k, v, lengths = packs()
     expected = sample_by_sample(q, k, v, first=CLEAN, second=QUERIES)
     torch.testing.assert_close(attend(q, k, v, layout(lengths, backend)), expected, atol=1e-5, rtol=1e-5)
+
+
+def test_the_variable_length_kernel_is_told_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def kernel(q: Tensor, k: Tensor, v: Tensor, q_starts: Tensor, k_starts: Tensor, max_q: int, max_k: int, *, enable_gqa: bool):
+        assert q_starts.dtype == k_starts.dtype == torch.int32
+        assert (max_q, max_k, enable_gqa) == (70, 270, True)
+        k, v = (each.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for each in (k, v))
+        bounds = zip(pairwise(q_starts.tolist()), pairwise(k_starts.tolist()), strict=True)
+        parts = [(q[a:b], k[c:d], v[c:d]) for (a, b), (c, d) in bounds]
+        return torch.cat([scaled_dot_product_attention(*(x.transpose(0, 1) for x in each)).transpose(0, 1) for each in parts])
+
+    monkeypatch.setattr("models.attention.varlen_attn", kernel)
+    q, k, v, lengths = packs()
+    expected = sample_by_sample(q, k, v, first=CLEAN, second=QUERIES)
+    torch.testing.assert_close(attend(q, k, v, layout(lengths, "varlen")), expected, atol=1e-5, rtol=1e-5)
 
 
 def test_sequences_may_look_at_themselves() -> None:
