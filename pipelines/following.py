@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from infra.progress import Bar
 from infra.tracking import Run
 from train.events import Event, Events, num_attempts
+from train.fitting import FitFolder
 from train.meters import Reading, readings
 from train.preview import drawn
-from train.worker import FitFolder
 
 logger = logging.getLogger(__name__)
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 EventKind = Literal[
-    "started", "resumed", "worker died", "hang", "straggler", "checkpoint damaged", "rolled back", "preempted", "node left out",
-    "finished", "failed", "interrupted",
+    "started", "resumed", "worker died", "hang", "straggler", "rolled back", "preempted", "node left out", "finished", "failed",
+    "interrupted",
 ]  # fmt: skip
 
 Fact = str | int | float

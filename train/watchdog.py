@@ -30,7 +30,7 @@ HANG_EXIT_CODE = 75
 
 _TICK_S = 1.0
 _NUM_WATCHERS = 4
-_FIRST_STEP_FACTOR = 10                # compilation and the first batch take their time
+_PATIENCE_FACTOR = 10                  # the first step, with compilation, and slow disks take their time
 _SLOW_STEP_FACTOR = 3
 _WAITING: Mapping[str, int] = {"compute": 1, "collective": 2}
 """How likely one who does this waits for others: passes of sharded networks send and receive too."""
@@ -120,7 +120,8 @@ class Watch:
         limits = {rank: self._allowed_s(seen) for rank, seen in self._seen.items()}
         if all(ages[rank] < limits[rank] for rank in ages):
             return []
-        held = [self._seen[rank] for rank in ages if ages[rank] >= limits[rank] / 2]     # steps are seen a look apart
+        slack_s = 2 * self._longest_look_s                           # one step of all is seen a look apart
+        held = [self._seen[rank] for rank in ages if ages[rank] >= limits[rank] - slack_s]
         waiting = min(_WAITING.get(seen.beat.doing, 0) for seen in held)
         if waiting == _WAITING["collective"] and len(held) < len(self._seen):
             return []                                                # they wait for one that still moves
@@ -128,8 +129,8 @@ class Watch:
         return [self._hang(seen, seen.moved, is_silent=False) for seen in guilty]
 
     def _allowed_s(self, seen: _Seen) -> float:
-        if seen.beat.num_steps_done < 0 or not seen.is_alive:
-            return _FIRST_STEP_FACTOR * self._hang_s
+        if seen.beat.num_steps_done < 0 or seen.beat.doing in ("start", "checkpoint") or not seen.is_alive:
+            return _PATIENCE_FACTOR * self._hang_s
         return max(self._hang_s, _SLOW_STEP_FACTOR * self._longest_step_s)
 
     def _hang(self, seen: _Seen, since: float, *, is_silent: bool) -> Hang:
@@ -142,7 +143,8 @@ class Watchdog:
 
     Args:
         folder: the run's.
-        hang_s: a step may take so long, or three times the longest so far; the first of the process ten times as long.
+        hang_s: a step may take so long, or three times the longest so far; ten times as long at the first step of the process,
+            while a checkpoint is written, and at the end.
         leave: ends this process with an exit code.
     """
 
@@ -268,23 +270,3 @@ def stragglers(seconds_by_rank: Sequence[float], hosts: Sequence[str]) -> list[S
         if seconds > STRAGGLER_RATIO * median
     ]
     return sorted(slow, key=lambda each: -each.ratio)
-
-
-class StragglerReport:
-    """Tells of stragglers in the run's events, when others straggle than before."""
-
-    def __init__(self, folder: Path, *, num_workers: int) -> None:
-        self._folder, self._num_workers = folder, num_workers
-        self._events = Events(folder, writer="rank-0")
-        self._told: set[int] = set()
-
-    def __call__(self, seconds_by_rank: Sequence[float]) -> None:
-        """Take in what each worker computed for in a step."""
-        beats = heartbeats(self._folder, self._num_workers)
-        hosts = [beats[rank].host if rank in beats else "" for rank in range(len(seconds_by_rank))]
-        found = stragglers(seconds_by_rank, hosts)
-        for each in found:
-            if each.rank not in self._told:
-                logger.warning("a worker is slow", extra=each._asdict())
-                self._events.write("straggler", **each._asdict())
-        self._told = {each.rank for each in found}
