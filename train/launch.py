@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.train.v2._internal.execution.context import TrainRunContext
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
@@ -50,7 +51,8 @@ class _Tell(UserCallback):
 
     def after_exception(self, run_context: TrainRunContext, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002  Ray's
         for rank, error in worker_exceptions.items():
-            self._events.write("worker died", rank=rank, problem=_one_line(error))
+            cause = error.health_check_failure if isinstance(error, WorkerHealthCheckFailedError) else error
+            self._events.write("worker died", rank=rank, problem=_one_line(cause))
 
 
 def _one_line(error: Exception) -> str:
@@ -80,7 +82,7 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
         torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
         scaling_config=_scaling(config, health),
         run_config=RunConfig(
-            name=folder.name, storage_path=str(folder / "ray"), callbacks=[_Listen(), _Tell(folder)],
+            name=folder.name, storage_path=str(folder / "ray"), callbacks=[_Listen(), _Tell(folder)],  # pyright: ignore[reportArgumentType]  Ray takes all of its kinds
             failure_config=FailureConfig(max_failures=config.max_failures),
         ),
     )  # fmt: skip
