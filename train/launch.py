@@ -82,7 +82,8 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
         torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
         scaling_config=_scaling(config, health),
         run_config=RunConfig(
-            name=folder.name, storage_path=str(folder / "ray"), callbacks=[_Listen(), _Tell(folder)],  # pyright: ignore[reportArgumentType]  Ray takes all of its kinds
+            name=folder.name, storage_path=str(folder / "ray"),
+            callbacks=[_Listen(), _Tell(folder)],  # pyright: ignore[reportArgumentType]  Ray takes all of its kinds
             failure_config=FailureConfig(max_failures=config.max_failures),
         ),
     )  # fmt: skip
