@@ -1,30 +1,28 @@
 """Fit: train an objective with Ray Train, from the newest checkpoint when the run was broken off, and write its bundle."""
 
-import threading
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
 import lance
+import torch
 
 from curation.tables import pin
 from infra.errors import UserError
-from infra.progress import Bar
 from infra.provenance import code_digest
 from infra.session import Session
 from infra.tracking import Run
 from models.bundle import Lineage, TableVersion, read_manifest
+from pipelines.following import following
 from pipelines.job import Outcome, Work, job_digest, run_job
 from train.config import FitConfig
-from train.meters import Reading, readings
+from train.events import Events
+from train.fitting import FitFolder
+from train.health import Health, check_nodes
+from train.meters import readings
 from train.objectives import build
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
 from train.samples import load_samples, require_latents
-
-_LOOK_EVERY_S = 1.0
 
 
 def run(config: FitConfig, session: Session) -> Outcome:
@@ -37,26 +35,26 @@ def run(config: FitConfig, session: Session) -> Outcome:
 
 def _fit(config: FitConfig, session: Session, run: Run) -> Work:
     name = f"{config.name}-{job_digest('fit', config)}"
-    folder, bundle = session.workspace.local("fits", name), session.workspace.local("bundles", name)
+    folder, bundle = FitFolder(session.workspace.local("fits", name)), session.workspace.local("bundles", name)
     _require_usable(config, session)
     lineage = _lineage(config, run)
-    meters = folder / "meters.jsonl"
     run.log_table(config.data.uri, lineage.tables[0].version, "train")
     run.log_table(lineage.selection.uri, lineage.selection.version, "selection")
     session.start_ray()
+    health = _fit_nodes(config, session, folder)
     with (
         session.progress.stage(f"fit {config.name}", total=config.num_steps, unit="steps") as bar,
-        _following(meters, bar, run),
+        following(folder, bar, run),
     ):
-        _train(config, lineage, folder=folder, bundle=bundle)
-    curve = list(readings(meters))
+        _train(config, lineage, health, folder=folder, bundle=bundle)
+    curve = list(readings(folder.meters))
     manifest = read_manifest(bundle)
     last = curve[-1].values
     num_samples = config.num_steps * config.plan.batch_samples
     losses = f"loss {curve[0].values['loss']:.4f} -> {last['loss']:.4f}"
     return Work(
         rows_in=num_samples, rows_out=config.num_steps, quarantined=0,
-        outputs={"name": config.name, "bundle": str(bundle), "digest": manifest.digest, "meters": str(meters)},
+        outputs={"name": config.name, "bundle": str(bundle), "digest": manifest.digest, "meters": str(folder.meters)},
         metrics={f"train/{key}": value for key, value in last.items()},
         note=f"{config.name}: {config.num_steps:,} steps, {num_samples:,} samples, {losses}",
     )  # fmt: skip
@@ -76,15 +74,34 @@ def _require_usable(config: FitConfig, session: Session) -> None:
         )
 
 
-def _train(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:
+def _fit_nodes(config: FitConfig, session: Session, folder: FitFolder) -> Health:
+    """Check the nodes, say which are left out, and refuse to begin on too few."""
+    folder.place.mkdir(parents=True, exist_ok=True)
+    dtype = torch.bfloat16 if config.loop.precision == "bf16" else torch.float32
+    health = check_nodes(folder.place, config.health, dtype=dtype)
+    events = Events(folder.place, writer="driver")
+    for unfit in health.unfit:
+        session.progress.say(str(unfit))
+        events.write("node left out", node=unfit.node.id, host=unfit.node.host, reason=unfit.reason)
+    room = sum(each.node.room(cpus_per_worker=config.cpus_per_worker, use_gpu=config.use_gpu) for each in health.fit)
+    wanted = config.min_workers or config.num_workers
+    if health.unfit and room < wanted:
+        raise UserError(
+            f"fit needs room for {wanted} workers, but the {len(health.fit)} nodes that are fit have room for {room}; "
+            f"repair the {len(health.unfit)} that are left out ({health.unfit[0]}), or change the limits in health"
+        )
+    return health
+
+
+def _train(config: FitConfig, lineage: Lineage, health: Health, *, folder: FitFolder, bundle: Path) -> None:
     from train.launch import Interrupted, Unusable, launch  # heavy: Ray Train
 
     try:
-        launch(config, lineage, folder=folder, bundle=bundle)
+        launch(config, lineage, health, folder=folder.place, bundle=bundle)
     except Unusable as error:
         raise UserError(str(error)) from error
     except Interrupted as error:
-        done = max((reading.step for reading in readings(folder / "meters.jsonl")), default=0)
+        done = max((reading.step for reading in readings(folder.meters)), default=0)
         raise UserError(f"fit was asked to stop after step {done:,} of {config.num_steps:,}; run it again to go on") from error
 
 
@@ -99,36 +116,3 @@ def _lineage(config: FitConfig, run: Run) -> Lineage:
         selection=TableVersion(uri=config.data.selection, version=lance.dataset(config.data.selection).version),
         parents=parents, code=code_digest(),
     )  # fmt: skip
-
-
-@contextmanager
-def _following(meters: Path, bar: Bar, run: Run) -> Iterator[None]:
-    """Show and record the meters as the workers write them."""
-    over = threading.Event()
-    first = max((reading.step for reading in readings(meters)), default=0)
-    bar.start_at(first)
-
-    def forward(after: int) -> int:
-        fresh = list(readings(meters, after=after))
-        if fresh:
-            run.log_series([(reading.step, _tracked(reading)) for reading in fresh])
-            bar.set(fresh[-1].step, note=f"loss {fresh[-1].values['loss']:.4f}")
-        return fresh[-1].step if fresh else after
-
-    def follow() -> None:
-        step = first
-        while not over.wait(_LOOK_EVERY_S):
-            step = forward(step)
-        forward(step)
-
-    with ThreadPoolExecutor(1, thread_name_prefix="meters") as pool:
-        following = pool.submit(follow)
-        try:
-            yield
-        finally:
-            over.set()
-        following.result()  # a tracker that went away is said once training is safe
-
-
-def _tracked(reading: Reading) -> dict[str, float]:
-    return {f"train/{name}": value for name, value in reading.values.items()}

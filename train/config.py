@@ -9,8 +9,10 @@ from curation.tables import TableRef
 from train.checkpoint import CheckpointConfig
 from train.feed import FeedConfig
 from train.guard import GuardConfig
+from train.health import HealthConfig
 from train.loop import LoopConfig
 from train.objectives import ObjectiveConfig
+from train.objectives.flow import FlowConfig
 from train.optim import OptimConfig
 from train.parallel import ParallelConfig
 from train.parallel.memory import MemoryConfig
@@ -48,6 +50,8 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """How often progress is made safe."""
     preview: PreviewConfig | None = None
     """Pictures of fixed prompts while a generator is trained."""
+    health: HealthConfig = HealthConfig()
+    """Which nodes may take part."""
     log_every_steps: Positive = 10
     """Steps between readings of the meters."""
     num_workers: Positive = 1
@@ -69,6 +73,12 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     def num_steps(self) -> int:
         """Optimizer steps of all stages."""
         return self.plan.num_steps
+
+    @model_validator(mode="after")
+    def _previews_are_drawn_by_generators(self) -> "FitConfig":
+        if self.preview is not None and not isinstance(self.objective, FlowConfig):
+            raise ValueError(f"preview needs an objective that draws, 'flow', got {self.objective.kind!r}; leave preview out")
+        return self
 
     @model_validator(mode="after")
     def _slots_divide(self) -> "FitConfig":

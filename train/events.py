@@ -56,8 +56,8 @@ class Events:
 
 
 def num_attempts(events: Sequence[Event]) -> int:
-    """How often training began or went on."""
-    return sum(event.kind in ("started", "resumed") for event in events)
+    """How often a group of workers began; going back to a checkpoint is no new attempt."""
+    return sum({"started": 1, "resumed": 1, "rolled back": -1}.get(event.kind, 0) for event in events)
 
 
 def _parsed(line: str) -> Event:

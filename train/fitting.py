@@ -18,6 +18,7 @@ from train.config import FitConfig
 from train.events import Events
 from train.feed import Feed
 from train.guard import Guard, RolledBack
+from train.health import Peak
 from train.loop import Hooks, Stopped, train_steps
 from train.meters import MeterFile
 from train.objectives import build
@@ -60,16 +61,18 @@ class _Run(NamedTuple):
     feed: Feed
     checkpoints: Checkpoints
     events: Events
+    peak: Peak | None
 
 
 def fit(
     config: FitConfig, lineage: Lineage, folder: FitFolder, *, bundle: Path, world: World,
-    is_warned: Callable[[int], bool] = lambda _: False,
+    is_warned: Callable[[int], bool] = lambda _: False, peak: Peak | None = None,
 ) -> None:  # fmt: skip
     """Train to the last step from wherever the run's folder says it is, then write the bundle.
 
     Args:
         is_warned: asked by every worker after every step; True makes a checkpoint at once, if no answer before was True.
+        peak: what utilisation is a share of; None reads no utilisation.
 
     Raises:
         Stopped: the run was asked to stop; a checkpoint of the last step is there.
@@ -81,7 +84,7 @@ def fit(
     while True:
         with Watchdog(folder.place, rank=world.rank, num_workers=world.size, hang_s=config.hang_s) as watchdog:
             try:
-                run = _begin(config, folder, world, guard, events)
+                run = _begin(config, folder, world, guard, events, peak)
                 _train(run, watchdog, is_warned=is_warned)
                 watchdog.doing("start")                              # the end of a run takes its time, too
                 _export(run, lineage, bundle=bundle)
@@ -93,7 +96,7 @@ def fit(
                 return
 
 
-def _begin(config: FitConfig, folder: FitFolder, world: World, guard: Guard, events: Events) -> _Run:
+def _begin(config: FitConfig, folder: FitFolder, world: World, guard: Guard, events: Events, peak: Peak | None) -> _Run:
     torch.manual_seed(config.plan.seed)  # initial weights of networks that are not drawn by name
     objective = build(config.objective)
     engine = build_engine(config.parallel, config.memory, objective, optim=config.optim, world=world, seed=config.plan.seed)
@@ -110,7 +113,7 @@ def _begin(config: FitConfig, folder: FitFolder, world: World, guard: Guard, eve
     if world.rank == 0:
         damaged = "; ".join(f"{damage.name}: {damage.problem}" for damage in restored.passed_over) if restored else ""
         events.write("resumed" if restored else "started", step=state.num_steps_done, num_workers=world.size, passed_over=damaged)
-    return _Run(config, folder, world, objective, state, feed, checkpoints, events)
+    return _Run(config, folder, world, objective, state, feed, checkpoints, events, peak)
 
 
 def _train(run: _Run, watchdog: Watchdog, *, is_warned: Callable[[int], bool]) -> None:
@@ -118,7 +121,7 @@ def _train(run: _Run, watchdog: Watchdog, *, is_warned: Callable[[int], bool]) -
     meters = MeterFile(run.folder.meters, num_steps_done=state.num_steps_done) if world.rank == 0 else None
     recorder = Recorder(
         state, run.checkpoints, meters, world=world, config=config, events=run.events, watchdog=watchdog,
-        previews=_previews(run), is_warned=is_warned,
+        previews=_previews(run), is_warned=is_warned, peak=run.peak,
     )  # fmt: skip
     hooks = Hooks(
         after_step=recorder, rate=lambda step: _rate(config, step), frozen=lambda step: config.plan.stage_at(step).frozen,

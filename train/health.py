@@ -79,7 +79,13 @@ class Node(NamedTuple):
 
     id: str
     host: str
+    num_cpus: float
     num_gpus: float
+
+    def room(self, *, cpus_per_worker: float, use_gpu: bool) -> int:
+        """Workers that fit on it."""
+        by_cpu = int(self.num_cpus // cpus_per_worker)
+        return min(by_cpu, int(self.num_gpus)) if use_gpu else by_cpu
 
 
 class Checked(NamedTuple):
@@ -199,7 +205,7 @@ def check_nodes(folder: Path, config: HealthConfig, *, dtype: torch.dtype, measu
     import ray
 
     nodes = [
-        Node(raw["NodeID"], raw["NodeManagerHostname"], raw["Resources"].get("GPU", 0.0))
+        Node(raw["NodeID"], raw["NodeManagerHostname"], raw["Resources"]["CPU"], raw["Resources"].get("GPU", 0.0))
         for raw in ray.nodes()
         if raw["Alive"] and raw["Resources"].get("CPU", 0.0) > 0
     ]

@@ -5,20 +5,27 @@ after which Ray Train starts the group again where it has room. When Ray knows t
 checkpoint at once and train on until it is.
 """
 
+import json
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
+from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
+from ray.train.v2._internal.execution.context import TrainRunContext
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
 
 from models.bundle import Lineage
 from train import stopping
 from train.config import FitConfig
+from train.events import Events
+from train.health import Health
 from train.worker import run_worker, share
+
+_PROBLEM_CHARACTERS = 500
 
 
 class Interrupted(RuntimeError):
@@ -36,10 +43,27 @@ class _Listen(WorkerGroupCallback):
         worker_group.execute(stopping.listen)
 
 
-def launch(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -> None:
+class _Tell(UserCallback):
+    """Notes in the run's events which workers died of what."""
+
+    def __init__(self, folder: Path) -> None:
+        self._events = Events(folder, writer="controller")
+
+    def after_exception(self, run_context: TrainRunContext, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002  Ray's
+        for rank, error in worker_exceptions.items():
+            cause = error.health_check_failure if isinstance(error, WorkerHealthCheckFailedError) else error
+            self._events.write("worker died", rank=rank, problem=_one_line(cause))
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(f"{type(error).__name__}: {error}".split())[:_PROBLEM_CHARACTERS]
+
+
+def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path, bundle: Path) -> None:
     """Train to the end, or until asked to stop.
 
     Args:
+        health: of the nodes; no worker is placed on unfit ones.
         folder: of the run; every worker must see it as the driver does.
 
     Raises:
@@ -53,11 +77,13 @@ def launch(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -
         train_loop_config={
             "config": config.model_dump_json(), "lineage": lineage.model_dump_json(),
             "folder": str(folder), "bundle": str(bundle), "token": share(folder),
+            "peak": json.dumps(health.peak()._asdict()),
         },
         torch_config=TorchConfig(backend="nccl" if config.use_gpu else "gloo"),
-        scaling_config=_scaling(config),
+        scaling_config=_scaling(config, health),
         run_config=RunConfig(
-            name=folder.name, storage_path=str(folder / "ray"), callbacks=[_Listen()],
+            name=folder.name, storage_path=str(folder / "ray"),
+            callbacks=[_Listen(), _Tell(folder)],  # pyright: ignore[reportArgumentType]  Ray takes all of its kinds
             failure_config=FailureConfig(max_failures=config.max_failures),
         ),
     )  # fmt: skip
@@ -65,14 +91,19 @@ def launch(config: FitConfig, lineage: Lineage, *, folder: Path, bundle: Path) -
         try:
             trainer.fit()
         except WorkerGroupError as error:
-            raise _cause(error) from error
+            cause = _cause(error)
+            Events(folder, writer="driver").write("failed", problem=_one_line(cause))
+            raise cause from error
     if is_asked:
         raise Interrupted
 
 
-def _scaling(config: FitConfig) -> ScalingConfig:
+def _scaling(config: FitConfig, health: Health) -> ScalingConfig:
     workers = config.num_workers if config.min_workers is None else (config.min_workers, config.num_workers)
-    return ScalingConfig(num_workers=workers, use_gpu=config.use_gpu, resources_per_worker={"CPU": config.cpus_per_worker})
+    return ScalingConfig(
+        num_workers=workers, use_gpu=config.use_gpu, resources_per_worker={"CPU": config.cpus_per_worker},
+        label_selector=health.label_selector(),
+    )  # fmt: skip
 
 
 def _cause(error: WorkerGroupError) -> Exception:

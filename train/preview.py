@@ -7,7 +7,7 @@ y, x pixels
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -53,11 +53,14 @@ class Previews:
         """Whether there is a grid to draw after this many steps."""
         return num_steps_done % self._config.every_steps == 0 or num_steps_done == self._num_steps
 
-    def draw(self, weights: Mapping[str, Tensor], num_steps_done: int) -> Path:
+    def draw(
+        self, weights: Mapping[str, Tensor], num_steps_done: int, *, on_step: Callable[[int, int], None] | None = None
+    ) -> Path:
         """The grid after this many steps, as a PNG.
 
         Args:
             weights: of the transformer, whole, by name.
+            on_step: called with (steps of the sampler done, steps in all) after every one.
         """
         with torch.random.fork_rng(devices=[]):                      # whatever a library draws stays here
             generator = self._objective.generator({name: tensor.cpu() for name, tensor in weights.items()})
@@ -66,7 +69,7 @@ class Previews:
                 for i, prompt in enumerate(self._config.prompts)
             ]
             sampler = generator.sampler.model_copy(update={"num_steps": self._config.sampler_steps})
-            pictures = generate(generator, requests, sampler=sampler)
+            pictures = generate(generator, requests, sampler=sampler, on_step=on_step)
         self._folder.mkdir(parents=True, exist_ok=True)
         place = self._folder / f"step-{num_steps_done:06d}.png"
         beside = place.with_suffix(".writing")

@@ -17,6 +17,7 @@ import torch
 from train.checkpoint import Checkpoints
 from train.config import FitConfig
 from train.events import Events
+from train.health import Peak
 from train.loop import Taken
 from train.meters import MeterFile, Reading
 from train.objectives.contract import B, StepInput
@@ -55,15 +56,17 @@ class Recorder:
 
     def __init__(  # noqa: PLR0913  all that a run's steps leave traces in
         self, state: TrainState, checkpoints: Checkpoints, meters: MeterFile | None, *, world: World, config: FitConfig,
-        events: Events, watchdog: Watchdog, previews: Previews | None, is_warned: Callable[[int], bool],
+        events: Events, watchdog: Watchdog, previews: Previews | None, is_warned: Callable[[int], bool], peak: Peak | None,
     ) -> None:  # fmt: skip
-        """Args:
-        meters: where readings go, None on all workers but the first.
-        is_warned: whether a worker is about to be taken away; every worker asks.
-        """  # fmt: skip
+        """All but the first worker are given no `meters`, where readings go.
+
+        Args:
+            is_warned: whether a worker is about to be taken away; every worker asks.
+            peak: what utilisation is a share of; None reads no utilisation.
+        """
         self._state, self._checkpoints, self._meters, self._world = state, checkpoints, meters, world
         self._config, self._events, self._watchdog, self._previews = config, events, watchdog, previews
-        self._is_warned, self._was_warned = is_warned, False
+        self._is_warned, self._was_warned, self._peak = is_warned, False, peak
         self._since, self._straggler = _Since(), -1
 
     def __call__(self, given: StepInput[B], taken: Taken) -> None:
@@ -90,7 +93,7 @@ class Recorder:
         self._watchdog.doing("preview")
         weights = self._state.averaged()
         if self._world.rank == 0:
-            previews.draw(weights, done)
+            previews.draw(weights, done, on_step=lambda *_: self._watchdog.at_work())
 
     def _read(self, given: StepInput[B], taken: Taken) -> None:
         held = {name: (float(meter.sum), float(meter.count)) for name, meter in taken.meters.items()}
@@ -103,9 +106,17 @@ class Recorder:
         if self._meters is not None:
             values = {"loss": taken.loss, **shared, "gradient_norm": taken.gradient_norm, "rate_factor": taken.rate}
             counts = {"batch_checksum": checksum, "bad_samples": num_bad}
-            pace = {**_pace(self._since), "slowest_ratio": max(compute_s) / max(statistics.median(compute_s), 1e-9)}
+            ratio = max(compute_s) / max(statistics.median(compute_s), 1e-9)
+            pace = {**_pace(self._since), **self._utilisation(), "slowest_ratio": ratio}
             self._meters.write(Reading(self._state.num_steps_done, {**values, **counts, **pace}))
         self._since = _Since()
+
+    def _utilisation(self) -> dict[str, float]:
+        """Operations of the model a second, as a share of the peak (Chowdhery et al. 2022, arXiv:2204.02311, appendix B)."""
+        if self._peak is None:
+            return {}
+        seconds = self._since.step_s + self._since.wait_s
+        return {"mfu": self._since.flops / seconds / self._peak.of(self._world.size)}
 
     def _note_straggler(self, compute_s: list[float]) -> None:
         """Say which worker computes longest, when it is another one than before."""

@@ -19,22 +19,20 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 from train.events import Events
 
 logger = logging.getLogger(__name__)
-
-Doing = Literal["start", "data", "compute", "collective", "checkpoint", "preview"]
 
 HANG_EXIT_CODE = 75
 """Of a worker that ended itself because one of the group hangs."""
 
 _TICK_S = 1.0
 _NUM_WATCHERS = 4
-_FIRST_STEP_FACTOR = 10                # compilation and the first batch take their time
+_PATIENCE_FACTOR = 10                  # the first step, with compilation, and slow disks take their time
 _SLOW_STEP_FACTOR = 3
-_WAITING: Mapping[Doing, int] = {"compute": 1, "collective": 2}
+_WAITING: Mapping[str, int] = {"compute": 1, "collective": 2}
 """How likely one who does this waits for others: passes of sharded networks send and receive too."""
 
 
@@ -48,7 +46,10 @@ class Heartbeat(NamedTuple):
     """Grows with every heartbeat of the process."""
     num_steps_done: int
     """Optimizer steps; -1 before the first of this process."""
-    doing: Doing
+    num_moves: int
+    """Grows with every step, and with every word that one is at work."""
+    doing: str
+    """"start", "data", "compute", "collective", "checkpoint" or "preview"."""
 
 
 class Hang(NamedTuple):
@@ -58,7 +59,7 @@ class Hang(NamedTuple):
     host: str
     pid: int
     num_steps_done: int
-    doing: Doing
+    doing: str
     """What it said last."""
     seconds: float
     """Since its last step, or since its last heartbeat."""
@@ -71,7 +72,7 @@ class _Seen(NamedTuple):
 
     beat: Heartbeat
     beat_changed: float
-    step_changed: float
+    moved: float
     is_alive: bool
     """Whether its heartbeats were seen to follow each other, so that they are of this attempt."""
 
@@ -104,10 +105,10 @@ class Watch:
             return _Seen(beat, now, now, is_alive=False)
         if beat.num_beats == known.beat.num_beats:
             return known
-        if beat.num_steps_done == known.beat.num_steps_done:
-            return _Seen(beat, now, known.step_changed, is_alive=True)
+        if beat.num_moves == known.beat.num_moves:
+            return _Seen(beat, now, known.moved, is_alive=True)
         if known.beat.num_steps_done >= 0:
-            self._longest_step_s = max(self._longest_step_s, now - known.step_changed)
+            self._longest_step_s = max(self._longest_step_s, now - known.moved)
         return _Seen(beat, now, now, is_alive=True)
 
     def _is_silent(self, seen: _Seen) -> bool:
@@ -115,20 +116,21 @@ class Watch:
 
     def _late(self) -> list[Hang]:
         """Whoever the others wait for, once a step has taken too long; all, when all wait in a collective call."""
-        ages = {rank: self._watched - seen.step_changed for rank, seen in self._seen.items()}
+        ages = {rank: self._watched - seen.moved for rank, seen in self._seen.items()}
         limits = {rank: self._allowed_s(seen) for rank, seen in self._seen.items()}
         if all(ages[rank] < limits[rank] for rank in ages):
             return []
-        held = [self._seen[rank] for rank in ages if ages[rank] >= limits[rank] / 2]     # steps are seen a look apart
+        slack_s = 2 * self._longest_look_s                           # one step of all is seen a look apart
+        held = [self._seen[rank] for rank in ages if ages[rank] >= limits[rank] - slack_s]
         waiting = min(_WAITING.get(seen.beat.doing, 0) for seen in held)
         if waiting == _WAITING["collective"] and len(held) < len(self._seen):
             return []                                                # they wait for one that still moves
         guilty = [seen for seen in held if _WAITING.get(seen.beat.doing, 0) == waiting]
-        return [self._hang(seen, seen.step_changed, is_silent=False) for seen in guilty]
+        return [self._hang(seen, seen.moved, is_silent=False) for seen in guilty]
 
     def _allowed_s(self, seen: _Seen) -> float:
-        if seen.beat.num_steps_done < 0 or not seen.is_alive:
-            return _FIRST_STEP_FACTOR * self._hang_s
+        if seen.beat.num_steps_done < 0 or seen.beat.doing in ("start", "checkpoint") or not seen.is_alive:
+            return _PATIENCE_FACTOR * self._hang_s
         return max(self._hang_s, _SLOW_STEP_FACTOR * self._longest_step_s)
 
     def _hang(self, seen: _Seen, since: float, *, is_silent: bool) -> Hang:
@@ -141,7 +143,8 @@ class Watchdog:
 
     Args:
         folder: the run's.
-        hang_s: a step may take so long, or three times the longest so far; the first of the process ten times as long.
+        hang_s: a step may take so long, or three times the longest so far; ten times as long at the first step of the process,
+            while a checkpoint is written, and at the end.
         leave: ends this process with an exit code.
     """
 
@@ -150,7 +153,9 @@ class Watchdog:
         tick_s: float = _TICK_S, leave: Callable[[int], None] = os._exit,
     ) -> None:  # fmt: skip
         self._place, self._events = folder / "heartbeats", Events(folder, writer=f"rank-{rank}")
-        self._beat = Heartbeat(rank, socket.gethostname(), os.getpid(), 0, -1, "start")
+        self._beat = Heartbeat(
+            rank, socket.gethostname(), os.getpid(), num_beats=0, num_steps_done=-1, num_moves=0, doing="start"
+        )
         self._num_workers, self._tick_s, self._leave = num_workers, tick_s, leave
         self._watch = Watch(hang_s=hang_s, tick_s=tick_s) if is_watcher(rank, num_workers) else None
         self._over = threading.Event()
@@ -172,9 +177,14 @@ class Watchdog:
     def step(self, num_steps_done: int) -> None:
         """Say that so many optimizer steps are done."""
         with self._lock:
-            self._beat = self._beat._replace(num_steps_done=num_steps_done)
+            self._beat = self._beat._replace(num_steps_done=num_steps_done, num_moves=self._beat.num_moves + 1)
 
-    def doing(self, what: Doing) -> None:
+    def at_work(self) -> None:
+        """Say that what takes long goes on."""
+        with self._lock:
+            self._beat = self._beat._replace(num_moves=self._beat.num_moves + 1)
+
+    def doing(self, what: str) -> None:
         """Say what begins."""
         with self._lock:
             self._beat = self._beat._replace(doing=what)

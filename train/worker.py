@@ -3,6 +3,7 @@
 Ray Train's own checkpoint store is not used: its last report can be lost when a worker dies right after it.
 """
 
+import json
 import secrets
 import socket
 from pathlib import Path
@@ -13,6 +14,7 @@ import ray.train.torch
 from models.bundle import Lineage
 from train.config import FitConfig
 from train.fitting import FitFolder, fit
+from train.health import Peak
 from train.loop import Stopped
 from train.parallel.world import World
 from train.stopping import is_asked_by_driver
@@ -51,8 +53,8 @@ def run_worker(arguments: dict[str, str]) -> None:
     """Train; what `ray.train.torch.TorchTrainer` calls in every worker.
 
     Args:
-        arguments: JSON of the `FitConfig` and the `Lineage`, the folders of the run and of the bundle to write, and the token
-            that the driver left in the former (`share`).
+        arguments: JSON of the `FitConfig`, the `Lineage` and the `Peak`, the folders of the run and of the bundle to write, and
+            the token that the driver left in the former (`share`).
 
     Raises:
         UnsharedFolder: this worker does not see the driver's folder.
@@ -63,9 +65,10 @@ def run_worker(arguments: dict[str, str]) -> None:
     lineage = Lineage.model_validate_json(arguments["lineage"])
     context = ray.train.get_context()
     world = World(context.get_world_rank(), context.get_world_size(), ray.train.torch.get_device())
-    folder = FitFolder(Path(arguments["folder"]))
+    folder, bundle = FitFolder(Path(arguments["folder"])), Path(arguments["bundle"])
+    peak = Peak(**json.loads(arguments["peak"]))
     try:
-        fit(config, lineage, folder, bundle=Path(arguments["bundle"]), world=world, is_warned=_preemption_notice)
+        fit(config, lineage, folder, bundle=bundle, world=world, is_warned=_preemption_notice, peak=peak)
     except Stopped:
         if not is_asked_by_driver(folder.place):
             raise

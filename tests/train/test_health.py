@@ -18,7 +18,8 @@ def with_disk(**rates: float) -> Machine:
 
 
 def checked(name: str, machine: Machine = GOOD, *, offset_s: float = 0.0, exchange: Exchange | None = None) -> Checked:
-    return Checked(Node(id=f"{name}-of-some-length", host=name, num_gpus=0.0), machine, offset_s, exchange or Exchange(1e9, True))
+    node = Node(id=f"{name}-of-some-length", host=name, num_cpus=4.0, num_gpus=0.0)
+    return Checked(node, machine, offset_s, exchange or Exchange(1e9, True))
 
 
 def test_nodes_alike_are_all_fit():
@@ -68,7 +69,7 @@ def test_workers_without_gpus_share_what_their_nodes_can_do():
 
 @pytest.mark.parametrize("count", [2, 3, 4, 5, 8])
 def test_every_node_meets_two_others_and_one_at_a_time(count: int):
-    nodes = [Node(str(i), "host", 0.0) for i in range(count)]
+    nodes = [Node(str(i), "host", 4.0, 0.0) for i in range(count)]
     partners: dict[str, set[str]] = {node.id: set() for node in nodes}
     for pairs in rounds(nodes):
         met = [node.id for pair in pairs for node in pair]
@@ -79,8 +80,15 @@ def test_every_node_meets_two_others_and_one_at_a_time(count: int):
     assert {len(others) for others in partners.values()} == {min(2, count - 1)}
 
 
+def test_a_node_has_room_for_as_many_workers_as_its_scarcest_resource():
+    node = Node("0", "host", num_cpus=8.0, num_gpus=2.0)
+    assert node.room(cpus_per_worker=3.0, use_gpu=False) == 2
+    assert node.room(cpus_per_worker=1.0, use_gpu=True) == 2
+    assert node.room(cpus_per_worker=8.0, use_gpu=True) == 1
+
+
 def test_a_single_node_meets_nobody():
-    assert rounds([Node("0", "host", 0.0)]) == []
+    assert rounds([Node("0", "host", 4.0, 0.0)]) == []
 
 
 def test_this_machine_is_measured_in_passing(tmp_path: Path):

@@ -12,7 +12,7 @@ import pytest
 
 from infra.settings import CODE_ROOT
 from train.events import Events
-from train.watchdog import HANG_EXIT_CODE, Doing, Hang, Heartbeat, Watch, Watchdog, is_watcher, stragglers
+from train.watchdog import HANG_EXIT_CODE, Hang, Heartbeat, Watch, Watchdog, is_watcher, stragglers
 
 HANG_S = 60.0
 
@@ -20,19 +20,24 @@ HANG_S = 60.0
 class Clock:
     """Workers that beat once a second and are watched, without a second passing."""
 
-    def __init__(self, doing: Mapping[int, Doing]) -> None:
+    def __init__(self, doing: Mapping[int, str]) -> None:
         self.now, self.watch = 1000.0, Watch(hang_s=HANG_S)
         self.doing = dict(doing)
-        self.beats = {rank: Heartbeat(rank, f"host-{rank}", 100 + rank, 1, -1, what) for rank, what in doing.items()}
+        self.beats = {rank: Heartbeat(rank, f"host-{rank}", 100 + rank, 1, -1, 0, what) for rank, what in doing.items()}
 
-    def run(self, seconds: int, *, silent: tuple[int, ...] = (), stuck: bool = False) -> list[Hang]:
-        """The first hang in so many seconds; a step a second, unless they are `stuck`."""
+    def run(
+        self, seconds: int, *, silent: tuple[int, ...] = (), at_work: tuple[int, ...] = (), stuck: bool = False
+    ) -> list[Hang]:
+        """The first hang in so many seconds; a step a second, unless they are `stuck`, of which some are `at_work`."""
         for _ in range(seconds):
             self.now += 1.0
             for rank, beat in self.beats.items():
                 if rank not in silent:
-                    done = beat.num_steps_done + (0 if stuck else 1)
-                    self.beats[rank] = beat._replace(num_beats=beat.num_beats + 1, num_steps_done=done, doing=self.doing[rank])
+                    moves = 0 if stuck and rank not in at_work else 1
+                    self.beats[rank] = beat._replace(
+                        num_beats=beat.num_beats + 1, num_steps_done=beat.num_steps_done + (0 if stuck else 1),
+                        num_moves=beat.num_moves + moves, doing=self.doing[rank],
+                    )  # fmt: skip
             hangs = self.watch.look(self.beats, self.now)
             if hangs:
                 return hangs
@@ -65,6 +70,14 @@ def test_all_are_named_when_all_wait_for_the_network():
     assert [hang.rank for hang in clock.run(62, stuck=True)] == [0, 1]
 
 
+@pytest.mark.parametrize("doing", ["checkpoint", "start"])
+def test_checkpoints_and_the_end_of_a_run_may_take_ten_times_as_long(doing: str):
+    clock = Clock({0: doing, 1: "collective"})
+    clock.run(5)
+    assert clock.run(590, stuck=True) == []
+    assert [hang.rank for hang in clock.run(20, stuck=True)] == [0]
+
+
 def test_the_first_step_may_take_ten_times_as_long():
     clock = Clock({0: "compute", 1: "compute"})
     assert clock.run(500, stuck=True) == []
@@ -80,6 +93,12 @@ def test_steps_that_are_always_slow_are_no_hang():
     assert len(clock.run(10, stuck=True)) == 1
 
 
+def test_others_wait_for_one_that_is_at_work():
+    clock = Clock({0: "preview", 1: "collective"})
+    clock.run(5)
+    assert clock.run(600, at_work=(0,), stuck=True) == []
+
+
 def test_a_watcher_that_was_stopped_itself_accuses_nobody():
     clock = Clock({0: "compute", 1: "compute"})
     clock.run(5)
@@ -90,7 +109,7 @@ def test_a_watcher_that_was_stopped_itself_accuses_nobody():
 def test_heartbeats_of_an_earlier_attempt_are_no_sign_of_a_hang():
     clock = Clock({0: "start", 1: "compute"})
     assert clock.run(300, silent=(1,), stuck=True) == []
-    clock.beats[1] = Heartbeat(1, "host-1", 999, 1, -1, "start")
+    clock.beats[1] = Heartbeat(1, "host-1", 999, 1, -1, 0, "start")
     assert clock.run(300, stuck=True) == []
 
 
