@@ -149,9 +149,9 @@ def test_a_table_without_selection_is_refused(ref: TableRef) -> None:
 def test_latents_of_another_autoencoder_are_refused(tmp_path: Path) -> None:
     versions = ["new", "new", None, "new", "old", None, "new", "old"]     # p2, p5 and p7 are in no sample
     table = write(tmp_path, ROWS, latent_shape=shapes(), latent_version=pa.array(versions))
-    with pytest.raises(UnusableTable, match="1 selected pictures of .* than new, 'p4' first with old; run `seedbed encode`"):
+    with pytest.raises(UnusableTable, match=r"1 selected pictures of .* than new, 'p4' first with old; run `seedbed encode`"):
         require_latents(table, "new")
-    with pytest.raises(UnusableTable, match="4 selected pictures of .* than old, 'p0' first with new"):
+    with pytest.raises(UnusableTable, match=r"4 selected pictures of .* than old, 'p0' first with new"):
         require_latents(table, "old")
     unused = write(tmp_path / "unused", [ROWS[0], ROWS[3]], latent_shape=shapes(), latent_version=pa.array(versions))
     require_latents(unused, "new")
