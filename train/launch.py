@@ -94,7 +94,7 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
             cause = _cause(error)
             Events(folder, writer="driver").write("failed", problem=_one_line(cause))
             raise cause from error
-    if is_asked:
+    if is_asked and not bundle.exists():                             # it may have come to its end all the same
         raise Interrupted
 
 
