@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
 from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
@@ -29,7 +29,7 @@ class Unusable(ValueError):
     """What the workers found wrong with the run before its first step."""
 
 
-class _Listen(WorkerGroupCallback):
+class _Listen(UserCallback, WorkerGroupCallback):
     """Lets workers hear SIGTERM: only their main thread, where Ray runs this, may say so, and training runs in another."""
 
     def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
