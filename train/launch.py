@@ -36,7 +36,7 @@ class Unusable(ValueError):
     """What the workers found wrong with the run before its first step."""
 
 
-class _Listen(WorkerGroupCallback):
+class _Listen(UserCallback, WorkerGroupCallback):
     """Lets workers hear SIGTERM: only their main thread, where Ray runs this, may say so, and training runs in another."""
 
     def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
