@@ -24,7 +24,6 @@ from train.objectives.contract import B, Meter, Objective, PackInput, Phase, Ste
 from train.parallel.world import World
 from train.precision import Precision
 from train.state import TrainState
-from train.watchdog import Doing
 
 logger = logging.getLogger(__name__)
 
@@ -66,7 +65,7 @@ class Hooks(Generic[B]):
     """Factor on the peak rates in a step."""
     frozen: Callable[[int], tuple[str, ...]] = field(default=lambda _: ())
     """Prefixes of parameter names that stand still in a step."""
-    doing: Callable[[Doing], None] = field(default=lambda _: None)
+    doing: Callable[[str], None] = field(default=lambda _: None)
     """Told what begins: "data", "compute", "collective"."""
     is_asked_to_stop: Callable[[], bool] = field(default=lambda: False)
     contexts: Mapping[range, Context] = field(default_factory=dict)

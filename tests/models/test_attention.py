@@ -59,8 +59,9 @@ def test_the_variable_length_kernel_is_told_the_same(monkeypatch: pytest.MonkeyP
         assert (max_q, max_k, enable_gqa) == (70, 270, True)
         k, v = (each.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for each in (k, v))
         bounds = zip(pairwise(q_starts.tolist()), pairwise(k_starts.tolist()), strict=True)
-        parts = [(q[a:b], k[c:d], v[c:d]) for (a, b), (c, d) in bounds]
-        return torch.cat([scaled_dot_product_attention(*(x.transpose(0, 1) for x in each)).transpose(0, 1) for each in parts])
+        q, k, v = (each.transpose(0, 1) for each in (q, k, v))
+        parts = [scaled_dot_product_attention(q[:, a:b], k[:, c:d], v[:, c:d]) for (a, b), (c, d) in bounds]
+        return torch.cat(parts, dim=1).transpose(0, 1)
 
     monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
     q, k, v, lengths = packs()
