@@ -5,10 +5,11 @@
     tables/images.lance  tables/pairs.lance       what curation hands over
     selections/<name>-<digest>.lance              which rows a run may see
     bundles/<name>-<digest>/                      what training hands over
-    fits/<name>-<digest>/                         checkpoints and meters of a run
+    fits/<name>-<digest>/                         checkpoints, meters, events and grids of a training
     evaluations/<digest>/                         samples and grids
     labels/<name>/                                what people answered about pictures
     jobs/<job>-<digest>.json                      one record for every finished job
+    jobs/<job>-<digest>.run                       the run in the record of a job that is under way
     mlflow.db  mlartifacts/  chain.json           the record of runs
 
 Object stores are reached through pyarrow.fs (chosen over fsspec: Lance and Ray Data use it already). A file is written beside its

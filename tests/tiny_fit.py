@@ -12,7 +12,7 @@ import torch
 
 from curation.tables import SELECTION_SCHEMA, TableRef
 from models.autoencoder import Autoencoder, AutoencoderConfig
-from models.bundle import AutoencoderBundle, Lineage, TableVersion, save_bundle
+from models.bundle import AutoencoderBundle, Lineage, TableVersion, read_manifest, save_bundle
 from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
 from models.text import TEXT_WIDTH
@@ -32,29 +32,30 @@ LINEAGE = Lineage(
 )
 
 
-def write_images(place: Path, *, without_latent: int | None = None) -> TableRef:
-    """Pictures p0, p1, ... with a latent each, but one if asked."""
+def write_images(place: Path, *, version: str = "", prefix: str = "p", without_latent: int | None = None) -> TableRef:
+    """Pictures p0, p1, ... with a latent each by the autoencoder `version`, but one if asked."""
     generator = torch.Generator().manual_seed(0)
     latents: list[list[float] | None] = [torch.randn(CHANNELS * 4, generator=generator).tolist() for _ in range(NUM_PICTURES)]
     if without_latent is not None:
         latents[without_latent] = None
     table = pa.table(
         {
-            "id": [f"p{i}" for i in range(NUM_PICTURES)],
+            "id": [f"{prefix}{i}" for i in range(NUM_PICTURES)],
             "latent": pa.array(latents, pa.list_(pa.float32())),
             "latent_shape": pa.array([[CHANNELS, 2, 2]] * NUM_PICTURES, pa.list_(pa.int32())),
+            "latent_version": [version] * NUM_PICTURES,
         }
     )
     return TableRef(uri=str(place), version=lance.write_dataset(table, str(place)).version)
 
 
-def write_selection(place: Path) -> str:
+def write_selection(place: Path, *, prefix: str = "p") -> str:
     """One text-to-image sample a picture, and an edit from each to the next."""
     rows = []
     for i in range(NUM_PICTURES):
-        following = f"p{(i + 1) % NUM_PICTURES}"
-        rows.append(_row(f"p{i}", "t2i", f"p{i}", [], f"picture number {i}"))
-        rows.append(_row(f"e{i}", "edit", following, [f"p{i}"], "make it the next one"))
+        following = f"{prefix}{(i + 1) % NUM_PICTURES}"
+        rows.append(_row(f"{prefix}{i}", "t2i", f"{prefix}{i}", [], f"picture number {i}"))
+        rows.append(_row(f"e{i}", "edit", following, [f"{prefix}{i}"], "make it the next one"))
     lance.write_dataset(pa.Table.from_pylist(rows, schema=SELECTION_SCHEMA), str(place))
     return str(place)
 
@@ -66,7 +67,7 @@ def _row(sample: str, task: str, target: str, references: list[str], text: str) 
     }  # fmt: skip
 
 
-def tiny_fit(place: Path) -> FitConfig:
+def tiny_fit(place: Path, *, prefix: str = "p") -> FitConfig:
     """A generator of a few thousand parameters, twelve steps."""
     shape = AutoencoderConfig(
         patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=CHANNELS, retouch_width=4,
@@ -80,7 +81,8 @@ def tiny_fit(place: Path) -> FitConfig:
         lineage=LINEAGE,
         metrics={},
     )
-    images = write_images(place / "images.lance")
+    selection = write_selection(place / "selection.lance", prefix=prefix)
+    images = write_images(place / "images.lance", version=read_manifest(autoencoder).digest, prefix=prefix)
     dit = DiTConfig(
         width=32,
         depth=2,
@@ -97,7 +99,7 @@ def tiny_fit(place: Path) -> FitConfig:
             dit=dit, autoencoder=str(autoencoder), text_dropout=0.1, uniform_share=0.1, shift=1.0, num_draws=2,
             sampler=SamplerConfig(num_steps=2, guidance=1.0, shift=1.0),
         ),
-        data=TableRef(uri=images.uri, version=images.version, selection=write_selection(place / "selection.lance")),
+        data=TableRef(uri=images.uri, version=images.version, selection=selection),
         plan=PlanConfig(
             seed=0, batch_samples=6, num_slots=2,
             stages=(StageConfig(name="all", num_steps=12, task_shares={"t2i": 0.5, "edit": 0.5}),),

@@ -25,9 +25,8 @@ from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
 
-from train.parallel.engine import Checkpointed
 from train.parallel.world import World
-from train.state import TrainState
+from train.state import Facts, TrainState
 
 logger = logging.getLogger(__name__)
 
@@ -67,7 +66,9 @@ class Checkpoints:
 
     def __init__(self, folder: Path, config: CheckpointConfig, world: World) -> None:
         self._folder, self._config, self._world = folder, config, world
-        self._group = dist.new_group(backend="gloo") if world.size > 1 else None
+        group = dist.new_group(backend="gloo") if world.size > 1 else None
+        assert not isinstance(group, int), group                     # that is for workers outside the group, and all are in it
+        self._group = group
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._stager = DefaultStager(_COPY)
         self._under_way: Future[None] | None = None
@@ -86,7 +87,7 @@ class Checkpoints:
         began = time.perf_counter()
         self.wait()
         name = f"step-{state.num_steps_done:08d}"
-        staged, facts = self._stager.stage(state.tensors()), json.dumps(state.facts())
+        staged, facts = self._stager.stage({**state.tensors()}), state.facts()
         assert isinstance(staged, dict), staged
         self._under_way = self._thread.submit(self._write, staged, facts, name)
         return time.perf_counter() - began
@@ -115,12 +116,12 @@ class Checkpoints:
             return None
         tensors = state.tensors()
         with _one_process():
-            load(tensors, checkpoint_id=self._folder / name, process_group=self._group, no_dist=self._group is None)
-        facts = json.loads((self._folder / name / _MANIFEST).read_text())["facts"]
-        state.take_up(tensors, facts)
+            load({**tensors}, checkpoint_id=self._folder / name, process_group=self._group, no_dist=self._group is None)
+        manifest = json.loads((self._folder / name / _MANIFEST).read_text())
+        state.take_up(tensors, Facts.model_validate(manifest["facts"]))
         return Restored(state.num_steps_done, passed_over)
 
-    def _write(self, staged: Checkpointed, facts: str, name: str) -> None:
+    def _write(self, staged: dict[str, object], facts: Facts, name: str) -> None:
         beside = self._folder / f".{name}.writing"
         with _one_process():
             save(staged, checkpoint_id=beside, process_group=self._group, no_dist=self._group is None)
@@ -138,12 +139,12 @@ class Checkpoints:
         digests = {path.name: _sha256(path) for path in mine}
         (beside / f"digests-{self._world.rank}.json").write_text(json.dumps(digests))
 
-    def _put_in_place(self, name: str, beside: Path, facts: str) -> None:
+    def _put_in_place(self, name: str, beside: Path, facts: Facts) -> None:
         parts = sorted(beside.glob("digests-*.json"))
         files = {name: digest for part in parts for name, digest in json.loads(part.read_text()).items()}
         for part in parts:
             part.unlink()
-        manifest = {"format_version": FORMAT_VERSION, "facts": json.loads(facts), "files": files}
+        manifest = {"format_version": FORMAT_VERSION, "facts": facts.model_dump(mode="json"), "files": files}
         (beside / _MANIFEST).write_text(json.dumps(manifest, indent=2))
         place = self._folder / name
         shutil.rmtree(place, ignore_errors=True)

@@ -5,7 +5,8 @@ function of the step, so going back meets the same steps again: those that struc
 """
 
 import math
-from typing import Annotated, Literal, NamedTuple
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
 from pydantic import BaseModel
@@ -38,7 +39,8 @@ class RolledBack(Exception):
     """The run is to go on from its newest checkpoint."""
 
 
-class Memory(NamedTuple):
+@dataclass(frozen=True)
+class Memory:
     """What the guard must not forget between processes."""
 
     mean_norm: float = 0.0
@@ -70,7 +72,7 @@ class Guard:
             return "spike"
         weight = max(1 - _MEMORY, 1 / (known.num_judged + 1))
         mean = known.mean_norm + weight * (norm - known.mean_norm)
-        self.memory = known._replace(mean_norm=mean, num_judged=known.num_judged + 1, struck=())
+        self.memory = replace(known, mean_norm=mean, num_judged=known.num_judged + 1, struck=())
         return "fine"
 
     def strike(self, step: int, *, can_skip: bool) -> None:
@@ -85,7 +87,7 @@ class Guard:
         """
         struck = (*self.memory.struck, step)
         if can_skip and len(struck) < self.config.strikes:
-            self.memory = self.memory._replace(struck=struck)
+            self.memory = replace(self.memory, struck=struck)
             return
         if self.memory.num_rollbacks >= self.config.rollbacks:
             raise Diverged(
@@ -93,11 +95,11 @@ class Guard:
                 "lower optim.adamw_lr and optim.muon_lr, or look at the samples named in the log and select without them"
             )
         left_out = tuple(sorted({*self.memory.left_out, *struck}))
-        self.memory = self.memory._replace(struck=(), left_out=left_out, num_rollbacks=self.memory.num_rollbacks + 1)
+        self.memory = replace(self.memory, struck=(), left_out=left_out, num_rollbacks=self.memory.num_rollbacks + 1)
         raise RolledBack
 
     def recall(self, stored: Memory) -> None:
         """Take up the memory of a checkpoint; what has struck since then stays left out."""
         left_out = tuple(sorted({*stored.left_out, *self.memory.left_out}))
         rollbacks = max(stored.num_rollbacks, self.memory.num_rollbacks)
-        self.memory = stored._replace(struck=(), left_out=left_out, num_rollbacks=rollbacks)
+        self.memory = replace(stored, struck=(), left_out=left_out, num_rollbacks=rollbacks)

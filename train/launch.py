@@ -36,7 +36,7 @@ class Unusable(ValueError):
     """What the workers found wrong with the run before its first step."""
 
 
-class _Listen(WorkerGroupCallback):
+class _Listen(UserCallback, WorkerGroupCallback):
     """Lets workers hear SIGTERM: only their main thread, where Ray runs this, may say so, and training runs in another."""
 
     def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
@@ -94,7 +94,7 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
             cause = _cause(error)
             Events(folder, writer="driver").write("failed", problem=_one_line(cause))
             raise cause from error
-    if is_asked:
+    if is_asked and not bundle.exists():                             # it may have come to its end all the same
         raise Interrupted
 
 

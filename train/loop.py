@@ -11,7 +11,7 @@ import math
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Generic, NamedTuple
 
 import torch
 from annotated_types import Gt
@@ -24,6 +24,7 @@ from train.objectives.contract import B, Meter, Objective, PackInput, Phase, Ste
 from train.parallel.world import World
 from train.precision import Precision
 from train.state import TrainState
+from train.watchdog import Doing
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +57,16 @@ class Taken(NamedTuple):
 
 
 @dataclass(frozen=True)
-class Hooks:
+class Hooks(Generic[B]):
     """What a run is given besides its data: whom to tell of its course, and whom to ask."""
 
-    after_step: Callable[[StepInput[object], Taken], None]
+    after_step: Callable[[StepInput[B], Taken], None]
     """Called once `state.num_steps_done` has moved on."""
     rate: Callable[[int], float]
     """Factor on the peak rates in a step."""
     frozen: Callable[[int], tuple[str, ...]] = field(default=lambda _: ())
     """Prefixes of parameter names that stand still in a step."""
-    doing: Callable[[str], None] = field(default=lambda _: None)
+    doing: Callable[[Doing], None] = field(default=lambda _: None)
     """Told what begins: "data", "compute", "collective"."""
     is_asked_to_stop: Callable[[], bool] = field(default=lambda: False)
     contexts: Mapping[range, Context] = field(default_factory=dict)
@@ -78,7 +79,7 @@ class Stopped(Exception):
 
 def train_steps(
     state: TrainState[B], objective: Objective[B], inputs: Iterable[StepInput[B]], *,
-    loop: LoopConfig, world: World, hooks: Hooks,
+    loop: LoopConfig, world: World, hooks: Hooks[B],
 ) -> None:  # fmt: skip
     """Train through `inputs`, counting in `state`.
 
@@ -100,7 +101,7 @@ def train_steps(
 
 
 def _step(
-    state: TrainState[B], objective: Objective[B], given: StepInput[B], *, loop: LoopConfig, world: World, hooks: Hooks
+    state: TrainState[B], objective: Objective[B], given: StepInput[B], *, loop: LoopConfig, world: World, hooks: Hooks[B]
 ) -> Taken | None:
     """The step's last update; None when there was none, or one of them struck."""
     if state.guard.leaves_out(given.step):
@@ -118,7 +119,7 @@ def _step(
 
 
 def _update(
-    state: TrainState[B], given: StepInput[B], phase: Phase, *, loop: LoopConfig, world: World, hooks: Hooks, rate: float
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, loop: LoopConfig, world: World, hooks: Hooks[B], rate: float
 ) -> Taken | None:
     engine, began = state.engine, time.perf_counter()
     hooks.doing("compute")
@@ -143,7 +144,7 @@ def _update(
 
 
 def _differentiate(
-    state: TrainState[B], given: StepInput[B], phase: Phase, *, precision: Precision, hooks: Hooks, device: torch.device
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, precision: Precision, hooks: Hooks[B], device: torch.device
 ) -> tuple[list[tuple[PackInput[B], float]], dict[str, Meter]]:
     """Every pack's loss, and the sums of the meters. Where passes send and receive, all workers run equally many."""
     engine = state.engine

@@ -12,6 +12,8 @@ from train.muon import Muon
 from train.objectives.contract import ParameterGroup
 from train.schedule import Schedule
 
+Kind = Literal["muon", "adamw"]
+
 
 class OptimConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """Rates and regularisation."""
@@ -20,7 +22,7 @@ class OptimConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """Peak rate of AdamW."""
     muon_lr: Annotated[float, Gt(0.0)]
     """Peak rate of Muon; unused by objectives without block matrices."""
-    matrices: Literal["muon", "adamw"] = "muon"
+    matrices: Kind = "muon"
     """What trains the matrices inside blocks."""
     weight_decay: Annotated[float, Ge(0.0)]
     """Decoupled weight decay of both."""
@@ -33,8 +35,9 @@ class OptimConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
 def optimizers(groups: Sequence[ParameterGroup], config: OptimConfig) -> dict[str, Optimizer]:
     """One optimizer for each phase and kind, by name; each remembers its peak rates, so that checkpoints hold them."""
     built: dict[str, Optimizer] = {}
-    for phase, kind in dict.fromkeys((group.phase.name, _kind(group, config)) for group in groups):
-        alike = [group for group in groups if (group.phase.name, _kind(group, config)) == (phase, kind)]
+    kinds: list[tuple[str, Kind]] = [(group.phase.name, _kind(group, config)) for group in groups]
+    for phase, kind in dict.fromkeys(kinds):
+        alike = [group for group, its in zip(groups, kinds, strict=True) if its == (phase, kind)]
         built[f"{phase}-{kind}"] = _optimizer(kind, alike, config)
     return built
 
@@ -44,11 +47,11 @@ def of_phase(built: Mapping[str, Optimizer], phase: str) -> list[Optimizer]:
     return [optimizer for name, optimizer in built.items() if name.rpartition("-")[0] == phase]
 
 
-def _kind(group: ParameterGroup, config: OptimConfig) -> Literal["muon", "adamw"]:
+def _kind(group: ParameterGroup, config: OptimConfig) -> Kind:
     return config.matrices if group.kind == "muon" else "adamw"
 
 
-def _optimizer(kind: Literal["muon", "adamw"], groups: Sequence[ParameterGroup], config: OptimConfig) -> Optimizer:
+def _optimizer(kind: Kind, groups: Sequence[ParameterGroup], config: OptimConfig) -> Optimizer:
     peak = config.muon_lr if kind == "muon" else config.adamw_lr
     settings = [
         {"params": group.parameters, "lr": peak * group.rate, "peak_lr": peak * group.rate}

@@ -5,12 +5,22 @@ The place in the data needs no more than the step number, because the plan and e
 
 from typing import Generic
 
+from pydantic import BaseModel
 from torch import Tensor
 
 from train.ema import Average
 from train.guard import Guard, Memory
 from train.objectives.contract import B
 from train.parallel.engine import Checkpointed, Engine
+
+
+class Facts(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """What a checkpoint holds besides tensors."""
+
+    num_steps_done: int
+    """Optimizer steps behind the network."""
+    guard: Memory
+    """What has struck so far."""
 
 
 class TrainState(Generic[B]):
@@ -30,18 +40,15 @@ class TrainState(Generic[B]):
         """What a checkpoint holds as tensors; every worker must ask."""
         return self.engine.checkpointed(self.average.state)
 
-    def facts(self) -> dict[str, object]:
-        """What a checkpoint holds besides, as JSON."""
-        return {"num_steps_done": self.num_steps_done, "guard": self.guard.memory._asdict()}
+    def facts(self) -> Facts:
+        """What a checkpoint holds besides."""
+        return Facts(num_steps_done=self.num_steps_done, guard=self.guard.memory)
 
-    def take_up(self, tensors: Checkpointed, facts: dict[str, object]) -> None:
+    def take_up(self, tensors: Checkpointed, facts: Facts) -> None:
         """Go on from a checkpoint, read into the tensors that `tensors` gave."""
         self.average.state = self.engine.take_up(tensors)
-        steps, memory = facts["num_steps_done"], facts["guard"]
-        assert isinstance(steps, int), facts
-        assert isinstance(memory, dict), facts
-        self.num_steps_done = steps
-        self.guard.recall(Memory(**{name: tuple(value) if isinstance(value, list) else value for name, value in memory.items()}))
+        self.num_steps_done = facts.num_steps_done
+        self.guard.recall(facts.guard)
 
     def averaged(self) -> dict[str, Tensor]:
         """The whole averaged weights, by name; every worker must ask."""

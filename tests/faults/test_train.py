@@ -16,6 +16,7 @@ from models.cost import transformer_cost
 from train.checkpoint import newest
 from train.events import Events
 from train.meters import readings
+from train.objectives.flow import FlowConfig
 from train.plan import Plan
 from train.samples import load_samples
 
@@ -140,6 +141,7 @@ def test_on_one_two_four_and_three_workers_the_global_batches_are_the_same(tmp_p
 def test_what_was_trained_on_is_what_the_plan_says_with_none_repeated_or_skipped(straight: Path) -> None:
     config = of_steps(tiny_fit(straight.parent / "again"), NUM_STEPS)
     samples = load_samples(config.data, "train", unit="noisy tokens")
+    assert isinstance(config.objective, FlowConfig)
     plan = Plan(config.plan, samples.sizes, cost=transformer_cost(config.objective.dit, num_draws=2))
     seen: dict[int, Counter[str]] = {}
     for reading in readings(straight / "meters.jsonl"):

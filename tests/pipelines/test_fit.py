@@ -6,13 +6,19 @@ import threading
 from pathlib import Path
 
 import pytest
-from tiny_fit import changed, of_steps, tiny_fit
+from tiny_fit import LINEAGE, changed, of_steps, tiny_fit
 
+from infra.errors import UserError
 from infra.session import Session
+from models.autoencoder import Autoencoder
+from models.bundle import save_bundle
+from models.generate import load_autoencoder
 from pipelines import fit
+from pipelines.overrides import apply
 from train.events import Events, num_attempts
 from train.meters import readings
 from train.preview import PreviewConfig
+from train.samples import UnusableTable
 from train.watchdog import heartbeats
 
 NUM_STEPS = 60
@@ -59,3 +65,32 @@ def test_a_run_is_one_record_through_all_its_attempts(tracked_session: Session, 
     shown = {Path(each.path).name.split("+")[2] for each in client.list_artifacts(outcome.run_id, "images")}
     assert shown == {"20", "40", "60"}
     assert client.download_artifacts(outcome.run_id, "events.jsonl", str(tmp_path))
+
+
+def test_latents_of_another_autoencoder_are_refused_before_ray_starts(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Session, "start_ray")
+    config = tiny_fit(tmp_path)
+    other = tmp_path / "other"
+    shape = load_autoencoder(tmp_path / "autoencoder")[1]
+    save_bundle(other, shape, {"autoencoder": Autoencoder(shape.autoencoder).state_dict()}, lineage=LINEAGE, metrics={})
+    with pytest.raises(UnusableTable, match=r"latents of another version than .*; run `seedbed encode`"):
+        fit.run(changed(config, objective={"autoencoder": str(other)}), session)
+
+
+def test_a_selection_of_another_table_is_refused_by_its_first_missing_picture(
+    session: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(Session, "start_ray")
+    config, others = tiny_fit(tmp_path / "one"), tiny_fit(tmp_path / "other", prefix="q")
+    with pytest.raises(UnusableTable, match="lacks 10 selected pictures, 'q0' first; select again"):
+        fit.run(changed(config, data={"selection": others.data.selection}), session)
+
+
+def test_workers_that_do_not_divide_the_slots_are_refused(tmp_path: Path) -> None:
+    config = tiny_fit(tmp_path)
+    with pytest.raises(UserError, match="num_slots=2 must be a multiple of the workers, 3"):
+        apply(config, ["num_workers=3"])
+    with pytest.raises(UserError, match=r"did you mean 'plan.stages.all.num_steps'"):
+        apply(config, ["plan.stages.all.num_step=3"])

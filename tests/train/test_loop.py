@@ -1,6 +1,7 @@
 """The step: packs add up to the batch, phases alternate, and a step that would do harm is not taken."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Literal
 
 import pytest
 import torch
@@ -25,9 +26,9 @@ LOOP = LoopConfig(precision="fp32", ema_decay=0.9)
 class Game:
     """A generator moves a number towards what a discriminator likes; each has a phase of its own."""
 
-    unit = "pictures"
-    columns = ()
-    phases = (DISCRIMINATOR, GENERATOR)
+    unit: Literal["noisy tokens", "pictures"] = "pictures"
+    columns: tuple[str, ...] = ()
+    phases: tuple[Phase, ...] = (DISCRIMINATOR, GENERATOR)
     blocks: Sequence[nn.Module] = ()
     companions: Sequence[nn.Module] = ()
     cost = PER_SAMPLE

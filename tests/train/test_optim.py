@@ -1,28 +1,41 @@
-"""The schedule of rates."""
-
-from itertools import pairwise
+"""Which optimizer moves what, and how fast."""
 
 import pytest
 import torch
 from torch import nn
 
-from train.objectives.contract import ParameterGroup
-from train.optim import OptimConfig, optimizers, rate_factor, set_rates
+from train.muon import Muon
+from train.objectives.contract import ParameterGroup, Phase
+from train.optim import OptimConfig, of_phase, optimizers, parameters_of, set_rates
+from train.schedule import Constant
 
-CONFIG = OptimConfig(adamw_lr=1e-3, muon_lr=2e-2, weight_decay=0.0, warmup_steps=10, final_share=0.1, clip_norm=1.0)
+CONFIG = OptimConfig(adamw_lr=1e-3, muon_lr=2e-2, weight_decay=0.0, schedule=Constant(warmup_steps=0), clip_norm=1.0)
+SECOND = Phase("second", every_steps=2)
 
 
-def test_rates_rise_then_fall_to_the_final_share() -> None:
-    factors = [rate_factor(step, num_steps=100, config=CONFIG) for step in range(100)]
-    assert factors[0] == pytest.approx(0.1)
-    assert factors.index(max(factors)) == 9
-    assert factors[99] == pytest.approx(0.1, abs=0.01)
-    assert all(later < earlier for earlier, later in pairwise(factors[9:]))
+def groups() -> list[ParameterGroup]:
+    matrices, vectors, others = ([nn.Parameter(torch.zeros(shape))] for shape in ((2, 2), (2,), (3,)))
+    return [ParameterGroup("muon", matrices), ParameterGroup("adamw", vectors, rate=0.5), ParameterGroup("adamw", others, SECOND)]
 
 
 def test_every_group_keeps_its_own_peak() -> None:
-    groups = [ParameterGroup("muon", [nn.Parameter(torch.zeros(2, 2))]), ParameterGroup("adamw", [nn.Parameter(torch.zeros(2))])]
-    built = optimizers(groups, CONFIG)
+    built = optimizers(groups(), CONFIG)
     for factor in (0.5, 0.25):
-        set_rates(built, factor)
-    assert [optimizer.param_groups[0]["lr"] for optimizer in built] == pytest.approx([0.25 * 2e-2, 0.25 * 1e-3])
+        set_rates(built.values(), factor)
+    rates = {name: optimizer.param_groups[0]["lr"] for name, optimizer in built.items()}
+    assert rates == pytest.approx({"main-muon": 0.25 * 2e-2, "main-adamw": 0.25 * 0.5 * 1e-3, "second-adamw": 0.25 * 1e-3})
+
+
+def test_phases_have_optimizers_of_their_own() -> None:
+    declared = groups()
+    built = optimizers(declared, CONFIG)
+    (second,) = of_phase(built, "second")
+    assert second.param_groups[0]["params"] == declared[2].parameters == parameters_of(declared, "second")
+    assert of_phase(built, "main") == [built["main-muon"], built["main-adamw"]]
+    assert isinstance(built["main-muon"], Muon)
+
+
+def test_matrices_are_given_to_adamw_on_request() -> None:
+    built = optimizers(groups(), CONFIG.model_copy(update={"matrices": "adamw"}))
+    assert list(built) == ["main-adamw", "second-adamw"]
+    assert [len(group["params"]) for group in built["main-adamw"].param_groups] == [1, 1]

@@ -43,7 +43,8 @@ class Drawn(NamedTuple):
         return self.texts[-1]                                        # probabilities may add up to a little less than 1
 
 
-class Meter(NamedTuple):
+@dataclass(frozen=True)
+class Meter:
     """A quantity as a sum and a count, so that means over packs and workers are exact."""
 
     sum: Float[Tensor, ""]

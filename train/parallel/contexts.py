@@ -14,4 +14,4 @@ def contexts(plan: PlanConfig, world: World) -> dict[range, Context]:
     groups = [range(start, start + size) for start in range(0, plan.num_slots, size)] if size > 1 else []
     distinct = sorted({sharers(slots, world.size) for slots in groups}, key=lambda ranks: (ranks.start, ranks.stop))
     made = {ranks: dist.new_group(list(ranks)) for ranks in distinct if len(ranks) > 1}
-    return {ranks: Context(group) for ranks, group in made.items() if world.rank in ranks}
+    return {ranks: Context(group) for ranks, group in made.items() if isinstance(group, dist.ProcessGroup)}

@@ -1,7 +1,7 @@
 """What the loop asks of a way to train one network on many workers."""
 
 from collections.abc import Mapping
-from typing import Generic, Protocol, runtime_checkable
+from typing import Generic, Protocol, TypedDict, TypeVar, runtime_checkable
 
 from torch import Tensor, nn
 
@@ -9,8 +9,25 @@ from models.context import Context
 from train.objectives.contract import B, LossTerms, Objective
 
 Tensors = dict[str, Tensor]
-Checkpointed = dict[str, Mapping[str, object]]
-"""Nested state as torch.distributed.checkpoint writes it; the same names under every engine."""
+B_contra = TypeVar("B_contra", contravariant=True)
+"""The batch type of an objective, for what only takes batches in."""
+
+
+class OptimizerState(TypedDict):
+    """What an optimizer remembers, as torch.distributed.checkpoint names it."""
+
+    state: dict[str, Tensors]
+    """By the parameter's name, then by the quantity's."""
+    param_groups: list[dict[str, object]]
+    """Settings of every group of parameters, with the names of its `params`."""
+
+
+class Checkpointed(TypedDict):
+    """The tensors of a checkpoint; the same names under every engine."""
+
+    network: Tensors
+    average: Tensors
+    optimizers: dict[str, OptimizerState]
 
 
 class LossModule(nn.Module, Generic[B]):
@@ -27,7 +44,7 @@ class LossModule(nn.Module, Generic[B]):
 
 
 @runtime_checkable
-class Engine(Protocol[B]):
+class Engine(Protocol[B_contra]):
     """A network on this worker, its gradients and its optimizers."""
 
     @property
@@ -48,7 +65,7 @@ class Engine(Protocol[B]):
         """
         ...
 
-    def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
+    def loss(self, batch: B_contra, phase: str, context: Context | None) -> LossTerms:
         """The objective's loss."""
         ...
 

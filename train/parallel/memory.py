@@ -4,6 +4,7 @@ They replace a block's `forward` in place, inside the hooks that sharding puts a
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from typing import Literal
 
@@ -11,7 +12,16 @@ import torch
 from pydantic import BaseModel
 from torch import nn
 from torch._ops import OpOverload
-from torch.utils.checkpoint import CheckpointPolicy, SelectiveCheckpointContext, checkpoint, create_selective_checkpoint_contexts
+from torch.utils.checkpoint import (
+    CheckpointPolicy,
+    SelectiveCheckpointContext,
+    checkpoint,
+    create_selective_checkpoint_contexts,
+    noop_context_fn,
+)
+
+_Contexts = Callable[[], tuple[AbstractContextManager[object], AbstractContextManager[object]]]
+"""What stands around the forward pass and around its recomputation."""
 
 _aten = torch.ops.aten
 _KEPT: frozenset[OpOverload] = frozenset(
@@ -46,8 +56,8 @@ def apply(config: MemoryConfig, blocks: Sequence[nn.Module]) -> None:
         if config.compile:
             forward = torch.compile(forward, dynamic=True)
         if config.recompute != "none":
-            selective = partial(create_selective_checkpoint_contexts, _policy) if config.recompute == "selective" else None
-            forward = partial(_recomputed, forward, selective)
+            selective = partial(create_selective_checkpoint_contexts, _policy)
+            forward = partial(_recomputed, forward, selective if config.recompute == "selective" else noop_context_fn)
         if config.offload:
             forward = partial(_offloaded, forward)
         block.forward = forward
@@ -57,9 +67,9 @@ def _policy(context: SelectiveCheckpointContext, op: OpOverload, *_: object, **_
     return CheckpointPolicy.MUST_SAVE if op in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
 
 
-def _recomputed(forward: Callable[..., object], contexts: Callable[[], object] | None, *given: object, **named: object) -> object:
-    settings = {} if contexts is None else {"context_fn": contexts}
-    return checkpoint(forward, *given, use_reentrant=False, preserve_rng_state=False, **settings, **named)
+def _recomputed(forward: Callable[..., object], contexts: _Contexts, *given: object, **named: object) -> object:
+    whole = partial(forward, **named)
+    return checkpoint(whole, *given, use_reentrant=False, preserve_rng_state=False, context_fn=contexts)
 
 
 def _offloaded(forward: Callable[..., object], *given: object, **named: object) -> object:

@@ -6,19 +6,24 @@ passes, and the sum over slots, not the mean over workers, is what the loss is d
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Generic
+from typing import Generic, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
-from torch.distributed.checkpoint.state_dict import StateDictOptions, get_optimizer_state_dict, set_optimizer_state_dict
+from torch.distributed.checkpoint.state_dict import (
+    OptimizerStateType,
+    StateDictOptions,
+    get_optimizer_state_dict,
+    set_optimizer_state_dict,
+)
 from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 
 from models.context import Context
 from train.objectives.contract import B, LossTerms, ParameterGroup
 from train.optim import of_phase, parameters_of, set_rates
-from train.parallel.engine import Checkpointed, LossModule, Tensors
+from train.parallel.engine import Checkpointed, LossModule, OptimizerState, Tensors
 
 _OPTIONS = StateDictOptions(ignore_frozen_params=True)
 _BUCKET_ELEMENTS = 1 << 24
@@ -78,20 +83,19 @@ class NativeEngine(Generic[B]):
 
     def checkpointed(self, average: Mapping[str, Tensor]) -> Checkpointed:
         self._take_gradients()
-        return {
-            "network": self.weights(),
-            "average": average,
-            "optimizers": {
-                name: get_optimizer_state_dict(self.network, optimizer, options=_OPTIONS)
-                for name, optimizer in self._optimizers.items()
-            },
-        }
+        states = {name: self._state_of(optimizer) for name, optimizer in self._optimizers.items()}
+        return {"network": self.weights(), "average": dict(average), "optimizers": states}
 
     def take_up(self, state: Checkpointed) -> Tensors:
         self.network.load_state_dict(state["network"])
         for name, optimizer in self._optimizers.items():
-            set_optimizer_state_dict(self.network, optimizer, state["optimizers"][name], options=_OPTIONS)
-        return dict(state["average"])
+            stored = cast("OptimizerStateType", state["optimizers"][name])
+            set_optimizer_state_dict(self.network, optimizer, stored, options=_OPTIONS)
+        return state["average"]
+
+    def _state_of(self, optimizer: Optimizer) -> OptimizerState:
+        """Torch types it as any nesting of dictionaries."""
+        return cast("OptimizerState", get_optimizer_state_dict(self.network, optimizer, options=_OPTIONS))
 
     def _take_gradients(self) -> None:
         """Names of optimizer states are found among parameters that take gradients."""
@@ -104,14 +108,15 @@ def _sum_over_workers(parameters: Sequence[nn.Parameter]) -> None:
     """Add up every worker's gradients; a parameter without one counts as zero."""
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
-    for parameter in parameters:
-        if parameter.grad is None:
-            parameter.grad = torch.zeros_like(parameter)
     for bucket in _buckets(parameters):
-        flat = torch.cat([parameter.grad.flatten() for parameter in bucket])
+        flat = torch.cat([_gradient(parameter).flatten() for parameter in bucket])
         dist.all_reduce(flat)
         for parameter, piece in zip(bucket, flat.split([parameter.numel() for parameter in bucket]), strict=True):
             parameter.grad = piece.view_as(parameter)
+
+
+def _gradient(parameter: nn.Parameter) -> Tensor:
+    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

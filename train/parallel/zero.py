@@ -9,7 +9,7 @@ import importlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Generic, Literal
+from typing import Generic, Literal, Protocol, cast, runtime_checkable
 
 import torch
 from pydantic import BaseModel
@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 from models.context import Context
 from train.objectives.contract import B, LossTerms
 from train.optim import set_rates
-from train.parallel.engine import Checkpointed, LossModule, Tensors
+from train.parallel.engine import Checkpointed, LossModule, OptimizerState, Tensors
 from train.parallel.world import World
 
 _STATES = ("exp_avg", "exp_avg_sq")
@@ -35,6 +35,16 @@ class ZeroConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """1: optimizer states; 2: gradients too; 3: weights too."""
     offload: bool = False
     """Keep optimizer states, and weights at stage 3, in the host's memory."""
+
+
+@runtime_checkable
+class _Partitioned(Protocol):
+    """What DeepSpeed adds to a parameter that stage 3 partitions."""
+
+    ds_tensor: Tensor
+    """This worker's part, flat and padded."""
+    ds_numel: int
+    ds_shape: torch.Size
 
 
 class ZeroEngine(Generic[B]):
@@ -102,7 +112,7 @@ class ZeroEngine(Generic[B]):
         return {
             "network": self.whole(self.weights()),
             "average": self.whole(average),
-            "optimizers": {self._name: {"state": self._states(), "param_groups": self._settings()}},
+            "optimizers": {self._name: OptimizerState(state=self._states(), param_groups=self._settings())},
         }
 
     def take_up(self, state: Checkpointed) -> Tensors:
@@ -153,15 +163,13 @@ class ZeroEngine(Generic[B]):
 
     def _part(self, whole: Tensor, parameter: nn.Parameter) -> Tensor:
         """This worker's part of a whole tensor that stage 3 partitions: flat, the last part padded with zeros."""
-        missing = parameter.ds_tensor.numel() * self._world.size - whole.numel()
+        missing = _partitioned(parameter).ds_tensor.numel() * self._world.size - whole.numel()
         return nn.functional.pad(whole.flatten(), (0, missing)).chunk(self._world.size)[self._world.rank].clone()
 
-    def _states(self) -> dict[str, dict[str, Tensor]]:
-        from deepspeed.utils import safe_get_full_optimizer_state
-
+    def _states(self) -> dict[str, Tensors]:
         num_updates = next(iter(self._base.state.values()))["step"]
         return {
-            name: {"step": num_updates.clone(), **{kind: safe_get_full_optimizer_state(parameter, kind) for kind in _STATES}}
+            name: {"step": num_updates.clone(), **{kind: _moment(parameter, kind) for kind in _STATES}}
             for name, parameter in self.network.named_parameters()
         }
 
@@ -196,7 +204,21 @@ def _is_whole(parameter: nn.Parameter) -> bool:
 
 
 def _held(parameter: nn.Parameter) -> Tensor:
-    return parameter.detach() if _is_whole(parameter) else parameter.ds_tensor.detach()
+    return parameter.detach() if _is_whole(parameter) else _partitioned(parameter).ds_tensor.detach()
+
+
+def _partitioned(parameter: nn.Parameter) -> _Partitioned:
+    assert not _is_whole(parameter), parameter.shape
+    return cast("_Partitioned", parameter)
+
+
+def _moment(parameter: nn.Parameter, kind: str) -> Tensor:
+    """One of AdamW's moments of a parameter, gathered."""
+    from deepspeed.utils import safe_get_full_optimizer_state
+
+    whole = safe_get_full_optimizer_state(parameter, kind)
+    assert isinstance(whole, Tensor), kind
+    return whole
 
 
 def _gathered(held: Tensor, parameter: nn.Parameter, world: World) -> Tensor:
@@ -204,7 +226,8 @@ def _gathered(held: Tensor, parameter: nn.Parameter, world: World) -> Tensor:
         return held
     parts = [torch.empty_like(held) for _ in range(world.size)]
     torch.distributed.all_gather(parts, held)
-    return torch.cat(parts)[: parameter.ds_numel].view(parameter.ds_shape)
+    told = _partitioned(parameter)
+    return torch.cat(parts)[: told.ds_numel].view(told.ds_shape)
 
 
 @contextmanager
@@ -212,7 +235,7 @@ def _deepspeed(world: World) -> Iterator[ModuleType]:
     """DeepSpeed on the process group that is there, without compiling its shared-memory transport on CPUs."""
     transport = importlib.import_module("deepspeed.comm.torch")
     if world.device.type == "cpu":
-        transport.build_shm_op = lambda: None
+        vars(transport)["build_shm_op"] = lambda: None
     deepspeed = importlib.import_module("deepspeed")
     deepspeed.init_distributed(dist_backend="gloo" if world.device.type == "cpu" else "nccl", dist_init_required=False)
     yield deepspeed

@@ -17,7 +17,7 @@ def objective() -> Contrastive:
 def drawn(text: str, *, references: int, score_text: str) -> Drawn:
     pictures = tuple(torch.zeros(2, 1280) for _ in range(references))
     target = torch.randn(2, 1280)
-    return Drawn(key=1, texts=(text,), text_weights=(1.0,), score_text=score_text, target=target, references=pictures)
+    return Drawn(key=1, task="t2i", texts=(text,), text_weights=(1.0,), score_text=score_text, target=target, references=pictures)
 
 
 def test_an_edit_is_paired_with_what_its_result_shows_not_with_the_instruction(objective: Contrastive) -> None:
@@ -45,7 +45,7 @@ def test_matching_pairs_lose_less_than_shuffled_ones(objective: Contrastive) -> 
     optimizer = torch.optim.Adam(objective.network.parameters(), lr=1e-2)
     for _ in range(40):
         optimizer.zero_grad()
-        objective.loss(batch).total.backward()
+        objective.loss(batch, "main").total.backward()
         optimizer.step()
     shuffled = batch._replace(texts=batch.texts.roll(1, 0))
-    assert objective.loss(batch).total.item() < 0.5 < objective.loss(shuffled).total.item()
+    assert objective.loss(batch, "main").total.item() < 0.5 < objective.loss(shuffled, "main").total.item()
