@@ -2,7 +2,7 @@
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pyarrow as pa
@@ -42,14 +42,19 @@ def _write_lance(folder: Path, names: list[str], place: Path) -> None:
     uri = str(place / "images.lance")
     commit.create(uri, _SCHEMA)
     commit.append_table(uri, _rows(folder, names))
-    selected = [
+    commit.write_selection(str(place / "selection.lance"), selected(dict.fromkeys(names, "")))
+
+
+def selected(texts: Mapping[str, str]) -> pa.Table:
+    """A selection of the pictures with these ids, each told by its text."""
+    rows = [
         {
-            "sample_id": name, "task": "t2i", "target_id": name, "reference_ids": [], "texts": [""], "text_weights": [1.0],
-            "score_text": "", "split": "train", "weight": 1.0,
+            "sample_id": name, "task": "t2i", "target_id": name, "reference_ids": [], "texts": [text], "text_weights": [1.0],
+            "score_text": text, "split": "train", "weight": 1.0,
         }
-        for name in names
+        for name, text in texts.items()
     ]  # fmt: skip
-    commit.write_selection(str(place / "selection.lance"), pa.Table.from_pylist(selected, schema=SELECTION_SCHEMA))
+    return pa.Table.from_pylist(rows, schema=SELECTION_SCHEMA)
 
 
 def _rows(folder: Path, names: list[str]) -> pa.Table:

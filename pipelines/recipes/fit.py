@@ -3,7 +3,7 @@
 from curation.tables import TableRef
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
-from models import dit as transformers
+from models import sizes as transformers
 from models.perception.contrastive import ContrastiveConfig
 from models.samplers import SamplerConfig
 from models.text import TEXT_WIDTH
