@@ -20,6 +20,7 @@ from ray.data import ActorPoolStrategy, ExecutionResources
 from torch import Tensor
 
 from curation.tables import TableRef
+from infra.memory import keep_freed_memory
 from train.agenda import Agenda, WorkerStep
 from train.fetch import Fetched, RayDataConfig, Record, RowReader
 
@@ -61,6 +62,7 @@ class Fetcher:
 
     def __init__(self, errand: "ray.ObjectRef[Errand]") -> None:
         torch.set_num_threads(1)
+        keep_freed_memory()
         told = ray.get(errand)
         self._agenda = told.agenda
         self._reader = RowReader(told.ref, told.columns, told.decode, cache_bytes=told.cache_bytes)

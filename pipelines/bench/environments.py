@@ -56,6 +56,16 @@ def _digest(name: str) -> str:
     return hashlib.sha256(_listed(name).read_bytes()).hexdigest()
 
 
+def packages_of(name: str, cache_dir: Path) -> str:
+    """The folder of packages in a peer's environment, for programs that need ours beside them.
+
+    Raises:
+        UserError: see `peer_python`.
+    """
+    (folder,) = peer_python(name, cache_dir).parent.parent.glob("lib/python*/site-packages")
+    return str(folder)
+
+
 def _call(command: list[str], name: str) -> None:
     finished = subprocess.run(command, capture_output=True, text=True, check=False)
     if finished.returncode:
