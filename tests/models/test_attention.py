@@ -58,11 +58,12 @@ def test_the_variable_length_kernel_is_told_the_same(monkeypatch: pytest.MonkeyP
         assert q_starts.dtype == k_starts.dtype == torch.int32
         assert (max_q, max_k, enable_gqa) == (70, 270, True)
         k, v = (each.repeat_interleave(q.shape[1] // k.shape[1], dim=1) for each in (k, v))
+        q, k, v = (each.transpose(0, 1) for each in (q, k, v))
         bounds = zip(pairwise(q_starts.tolist()), pairwise(k_starts.tolist()), strict=True)
-        parts = [(q[a:b], k[c:d], v[c:d]) for (a, b), (c, d) in bounds]
-        return torch.cat([scaled_dot_product_attention(*(x.transpose(0, 1) for x in each)).transpose(0, 1) for each in parts])
+        found = [scaled_dot_product_attention(q[:, a:b], k[:, c:d], v[:, c:d]) for (a, b), (c, d) in bounds]
+        return torch.cat(found, dim=1).transpose(0, 1)
 
-    monkeypatch.setattr("models.attention.varlen_attn", kernel)
+    monkeypatch.setattr("torch.nn.attention.varlen.varlen_attn", kernel)
     q, k, v, lengths = packs()
     expected = sample_by_sample(q, k, v, first=CLEAN, second=QUERIES)
     torch.testing.assert_close(attend(q, k, v, layout(lengths, "varlen")), expected, atol=1e-5, rtol=1e-5)
