@@ -14,8 +14,8 @@ from pipelines.bench.result import BenchResult, Measured
 BENCHES: dict[str, str] = {
     "packing": "how evenly a step falls on ranks, against padding, buckets and other packing; planning 10^7 samples",
     "feed": "pictures read shuffled and decoded, beside datasets, WebDataset and torch; how long a training waits for them",
-    "step": "training step on packed samples, against diffusers' Z-Image and FLUX of our size (installs diffusers)",
     "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
+    "step": "training step on packed samples, against diffusers' Z-Image and FLUX of our size (installs diffusers)",
     "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
     "curation": "files to decisions, beside Data-Juicer, img2dataset, cleanvision and Daft (installs them; an hour or so)",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",
