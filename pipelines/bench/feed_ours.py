@@ -1,7 +1,7 @@
 """Our side of the feed benchmark: steps of a plan, fetched by two actors of Ray Data from a Lance table.
 
-A program of its own, so that it is measured like the peers: ``python -m pipelines.bench.feed_ours FOLDER RESULT``. Ray runs before
-the clock starts, as it does when a training begins; the actors do not.
+A program of its own, so that it is measured like the peers: ``python -m pipelines.bench.feed_ours FOLDER RESULT``. Ray runs
+before the clock starts, as it does when a training begins; the actors do not.
 """
 
 import sys
@@ -22,7 +22,6 @@ from train.fetchers import FetchedRows
 from train.plan import Plan, PlanConfig, StageConfig
 from train.samples import load_samples
 
-
 STEPS_PER_BLOCK = 1
 """The steps here are as long as those of a whole training."""
 
@@ -41,7 +40,8 @@ def batches(folder: Path) -> Iterator[tuple[list[str], Tensor]]:
     num_steps = len(samples) // BATCH
     stage = StageConfig(name="all", num_steps=num_steps, task_shares={"t2i": 1.0})
     plan = Plan(PlanConfig(seed=SEED, batch_samples=BATCH, num_slots=1, stages=(stage,)), samples.sizes, cost=PER_SAMPLE)
-    source = FetchedRows(RowReader(ref, ["image"], decode, cache_bytes=0), RayDataConfig(num_fetchers=NUM_WORKERS, steps_per_block=STEPS_PER_BLOCK))
+    fetching = RayDataConfig(num_fetchers=NUM_WORKERS, steps_per_block=STEPS_PER_BLOCK)
+    source = FetchedRows(RowReader(ref, ["image"], decode, cache_bytes=0), fetching)
     for work, fetched in source.steps(Agenda(plan, samples.picture_rows, rank=0, num_workers=1), range(num_steps)):
         numbers = [pick.sample for pack in work.packs for pick in pack.picks]
         pixels = torch.stack([fetched.decoded[samples.rows(number)[0]] for number in numbers])

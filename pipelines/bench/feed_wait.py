@@ -1,7 +1,7 @@
 """How long a training waits for its data: the recipe of the generator on latents of pictures, fetched by Ray Data.
 
-A program of its own: ``python -m pipelines.bench.feed_wait FOLDER NUM_STEPS RESULT``. It trains as a worker does, with every part of
-the loop, and reads the meters of the run. Latents and texts are made up: what they hold changes nothing about the time.
+A program of its own: ``python -m pipelines.bench.feed_wait FOLDER NUM_STEPS RESULT``. It trains as a worker does, with every part
+of the loop, and reads the meters of the run. Latents and texts are made up: what they hold changes nothing about the time.
 """
 
 import json
