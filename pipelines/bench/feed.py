@@ -1,9 +1,9 @@
 """Feed: pictures read shuffled, decoded to 256 px and batched, beside Hugging Face datasets, WebDataset and a torch DataLoader.
 
 All readers are programs of their own that read the same JPEG and PNG files of the generated corpus with two processes and decode
-them with one function; each has them in the form it expects: a Lance table, Parquet shards, tar shards, files. The shards are shuffled
-and go through a buffer, the table and the files are shuffled whole. They run in turns, from a warm page cache. The rate is taken
-once a reader has settled; CPU time, Ray's own included, stands beside it, for neighbours on the machine disturb it less.
+them with one function; each has them in the form it expects: a Lance table, Parquet shards, tar shards, files. The shards are
+shuffled and go through a buffer, the table and the files are shuffled whole. They run in turns, from a warm page cache. The rate
+is taken once a reader has settled; CPU time, Ray's own included, stands beside it, for neighbours on the machine disturb it less.
 
 The second half trains the recipe of the generator on cached latents and says which share of its time it waits for batches.
 """
