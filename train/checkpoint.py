@@ -30,7 +30,7 @@ from train.state import Facts, TrainState
 
 logger = logging.getLogger(__name__)
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 _MANIFEST = "manifest.json"
 _COPY = StagingOptions(use_pinned_memory=False, use_shared_memory=False, use_async_staging=False, use_non_blocking_copy=False)
 
@@ -72,23 +72,27 @@ class Checkpoints:
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="checkpoint")
         self._stager = DefaultStager(_COPY)
         self._under_way: Future[None] | None = None
+        self._last_step = -1
         if world.rank == 0:
             for torn in folder.glob(".step-*.writing"):
                 shutil.rmtree(torn)
         world.wait()
 
-    def is_due(self, step: int) -> bool:
-        """Whether this many steps call for a checkpoint."""
+    def is_due(self, step: int, *, since: int) -> bool:
+        """Whether this many steps call for a checkpoint, or some after `since` did, when none was made: those steps struck."""
         every, also = self._config.every_steps, self._config.keep_every_steps
-        return step % every == 0 or (also > 0 and step % also == 0)
+        return step // every > since // every or (also > 0 and step // also > since // also)
 
     def save(self, state: TrainState) -> float:
-        """Begin to write a checkpoint; the seconds that training stood still for it."""
+        """Begin to write a checkpoint, unless this step's is there; the seconds that training stood still for it."""
+        if state.num_steps_done == self._last_step:
+            return 0.0
         began = time.perf_counter()
         self.wait()
         name = f"step-{state.num_steps_done:08d}"
         staged, facts = self._stager.stage({**state.tensors()}), state.facts()
         assert isinstance(staged, dict), staged
+        self._last_step = state.num_steps_done
         self._under_way = self._thread.submit(self._write, staged, facts, name)
         return time.perf_counter() - began
 
@@ -104,14 +108,16 @@ class Checkpoints:
 
     def close(self) -> None:
         """Wait, and take no more."""
-        self.wait()
-        self._thread.shutdown()
+        try:
+            self.wait()
+        finally:
+            self._thread.shutdown()
 
     def restore(self, state: TrainState) -> Restored | None:
         """Take up the newest undamaged checkpoint; None when there is none, with training as it was."""
         name, passed_over = self._agreed()
         for damage in passed_over:
-            logger.warning("checkpoint passed over", extra=damage._asdict())
+            logger.warning("checkpoint passed over", extra={"checkpoint": damage.name, "problem": damage.problem})
         if name is None:
             return None
         tensors = state.tensors()
@@ -119,6 +125,7 @@ class Checkpoints:
             load({**tensors}, checkpoint_id=self._folder / name, process_group=self._group, no_dist=self._group is None)
         manifest = json.loads((self._folder / name / _MANIFEST).read_text())
         state.take_up(tensors, Facts.model_validate(manifest["facts"]))
+        self._last_step = state.num_steps_done
         return Restored(state.num_steps_done, passed_over)
 
     def _write(self, staged: dict[str, object], facts: Facts, name: str) -> None:
@@ -145,13 +152,17 @@ class Checkpoints:
         for part in parts:
             part.unlink()
         manifest = {"format_version": FORMAT_VERSION, "facts": facts.model_dump(mode="json"), "files": files}
-        (beside / _MANIFEST).write_text(json.dumps(manifest, indent=2))
+        (beside / _MANIFEST).write_text(json.dumps({**manifest, "digest": _digest(manifest)}, indent=2))
         place = self._folder / name
         shutil.rmtree(place, ignore_errors=True)
         beside.rename(place)
-        self._drop_old()
+        self._drop_others(_step_of(place))
 
-    def _drop_old(self) -> None:
+    def _drop_others(self, step: int) -> None:
+        """Old ones, and those of later steps: they are damaged, or the run would have gone on from them."""
+        for later in _places(self._folder):
+            if _step_of(later) > step:
+                shutil.rmtree(later)
         every = self._config.keep_every_steps
         passing = [place for place in _places(self._folder) if not every or _step_of(place) % every]
         for old in passing[: -self._config.keep]:
@@ -179,7 +190,7 @@ def newest(folder: Path) -> tuple[str | None, tuple[Damage, ...]]:
 
 
 def _places(folder: Path) -> list[Path]:
-    return sorted(folder.glob("step-*"))
+    return sorted(folder.glob("step-*"), key=_step_of)
 
 
 def _step_of(place: Path) -> int:
@@ -192,12 +203,14 @@ def _damage(place: Path) -> str | None:
         return "no manifest"
     try:
         manifest = json.loads(manifest_path.read_text())
-        version, files = manifest["format_version"], manifest["files"]
-    except (ValueError, KeyError, TypeError):
+        version, digest = manifest.pop("format_version"), manifest.pop("digest")
+    except (ValueError, KeyError, TypeError, AttributeError):
         return "its manifest cannot be read"
     if version != FORMAT_VERSION:
         return f"format version {version}, expected {FORMAT_VERSION}"
-    for name, digest in files.items():
+    if _digest({"format_version": version, **manifest}) != digest:
+        return "its manifest is damaged"
+    for name, digest in manifest["files"].items():
         path = place / name
         if not path.is_file() or _sha256(path) != digest:
             return f"{name} is missing or damaged"
@@ -210,6 +223,10 @@ def _one_process() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "torch.distributed is disabled")
         yield
+
+
+def _digest(manifest: dict[str, object]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
 
 
 def _sha256(path: Path) -> str:

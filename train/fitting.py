@@ -17,7 +17,7 @@ from train.checkpoint import Checkpoints
 from train.config import FitConfig
 from train.events import Events
 from train.feed import Feed
-from train.guard import Guard, RolledBack
+from train.guard import Guard, Memory, RolledBack
 from train.health import Peak
 from train.loop import Hooks, Stopped, train_steps
 from train.meters import MeterFile
@@ -110,6 +110,7 @@ def _begin(config: FitConfig, folder: FitFolder, world: World, guard: Guard, eve
     if restored is None:
         objective.prepare(feed.target_pictures())
         state.begin_average()
+        guard.recall(Memory())
     if world.rank == 0:
         damaged = "; ".join(f"{damage.name}: {damage.problem}" for damage in restored.passed_over) if restored else ""
         events.write("resumed" if restored else "started", step=state.num_steps_done, num_workers=world.size, passed_over=damaged)
@@ -131,6 +132,8 @@ def _train(run: _Run, watchdog: Watchdog, *, is_warned: Callable[[int], bool]) -
     try:
         with closing(inputs):
             train_steps(state, run.objective, inputs, loop=config.loop, world=world, hooks=hooks)
+        watchdog.doing("checkpoint")
+        run.checkpoints.save(state)
     except Stopped:
         run.checkpoints.save(state)
         if world.rank == 0:

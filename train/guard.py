@@ -5,7 +5,8 @@ function of the step, so going back meets the same steps again: those that struc
 """
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Literal
 
 from annotated_types import Ge, Gt
@@ -40,11 +41,25 @@ class RolledBack(Exception):
 
 
 @dataclass(frozen=True)
+class Norms:
+    """Gradient norms of one phase so far."""
+
+    mean: float = 0.0
+    """Over the last steps, mostly."""
+    num: int = 0
+
+    def and_then(self, norm: float) -> "Norms":
+        """With one more."""
+        weight = max(1 - _MEMORY, 1 / (self.num + 1))
+        return Norms(self.mean + weight * (norm - self.mean), self.num + 1)
+
+
+@dataclass(frozen=True)
 class Memory:
     """What the guard must not forget between processes."""
 
-    mean_norm: float = 0.0
-    num_judged: int = 0
+    norms: Mapping[str, Norms] = field(default_factory=dict)
+    """By phase: updates that alternate have gradients of different sizes."""
     struck: tuple[int, ...] = ()
     """Steps that were not taken, in a row."""
     left_out: tuple[int, ...] = ()
@@ -63,17 +78,20 @@ class Guard:
         """Whether the step is known to do harm."""
         return step in self.memory.left_out
 
-    def judge(self, loss: float, norm: float) -> Finding:
-        """Whether a step with this loss and gradient norm may be taken; a fine one ends the row of strikes."""
-        known = self.memory
+    def judge(self, phase: str, loss: float, norm: float) -> Finding:
+        """Whether a phase's update with this loss and gradient norm may be taken."""
+        norms = self.memory.norms
+        known = norms.get(phase, Norms())
         if not math.isfinite(loss) or not math.isfinite(norm):
             return "not finite"
-        if known.num_judged >= self.config.spikes_after and norm > self.config.spike_factor * known.mean_norm:
+        if known.num >= self.config.spikes_after and norm > self.config.spike_factor * known.mean:
             return "spike"
-        weight = max(1 - _MEMORY, 1 / (known.num_judged + 1))
-        mean = known.mean_norm + weight * (norm - known.mean_norm)
-        self.memory = replace(known, mean_norm=mean, num_judged=known.num_judged + 1, struck=())
+        self.memory = replace(self.memory, norms={**norms, phase: known.and_then(norm)})
         return "fine"
+
+    def end_row(self) -> None:
+        """A step was taken, with all its phases: strikes are counted anew."""
+        self.memory = replace(self.memory, struck=())
 
     def strike(self, step: int, *, can_skip: bool) -> None:
         """Count a step that is not taken.
@@ -99,7 +117,8 @@ class Guard:
         raise RolledBack
 
     def recall(self, stored: Memory) -> None:
-        """Take up the memory of a checkpoint; what has struck since then stays left out."""
+        """Take up the memory of a checkpoint, the row of strikes before it too; what has struck since then stays left out."""
         left_out = tuple(sorted({*stored.left_out, *self.memory.left_out}))
         rollbacks = max(stored.num_rollbacks, self.memory.num_rollbacks)
-        self.memory = replace(stored, struck=(), left_out=left_out, num_rollbacks=rollbacks)
+        struck = tuple(step for step in stored.struck if step not in left_out)
+        self.memory = replace(stored, struck=struck, left_out=left_out, num_rollbacks=rollbacks)

@@ -113,6 +113,7 @@ def _step(
                 return None
     if taken is None:                                                # no phase is due
         return None
+    state.guard.end_row()
     state.average.update(state.engine.weights(), step=given.step)
     return taken._replace(step_s=time.perf_counter() - began)
 
@@ -131,7 +132,7 @@ def _update(
         norm = engine.gradient_norm(phase.name)
     else:                                                            # the norm comes with the update: the loss is judged before
         norm = engine.update(phase.name, rate=rate) if math.isfinite(loss) else 0.0
-    finding = state.guard.judge(loss, norm)
+    finding = state.guard.judge(phase.name, loss, norm)
     if finding == "fine":
         if engine.can_skip:
             engine.update(phase.name, rate=rate)
@@ -153,9 +154,10 @@ def _differentiate(
     for number in range(num_passes):
         is_real = number < len(given.packs)
         pack = given.packs[number] if is_real else given.packs[-1]
+        context = hooks.contexts[pack.ranks] if is_real and pack.ranks is not None else None      # nobody shares a pass for show
         batch = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), pack.batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            terms = engine.loss(batch, phase.name, None if pack.ranks is None else hooks.contexts[pack.ranks])
+            terms = engine.loss(batch, phase.name, context)
         engine.backward((pack.share if is_real else 0.0) * terms.total, is_last=number == num_passes - 1)
         if is_real:
             losses.append((pack, terms.total.detach()))

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Literal
 
+import torch
 from annotated_types import Ge, Gt
 from pydantic import BaseModel
 from torch import nn
@@ -40,6 +41,18 @@ def optimizers(groups: Sequence[ParameterGroup], config: OptimConfig) -> dict[st
         alike = [group for group, its in zip(groups, kinds, strict=True) if its == (phase, kind)]
         built[f"{phase}-{kind}"] = _optimizer(kind, alike, config)
     return built
+
+
+def make_states_known(built: Iterable[Optimizer]) -> None:
+    """Let optimizers hold the states they begin with, which else come with a parameter's first gradient.
+
+    So a checkpoint holds those of parameters that stand still or whose phase is yet to come, and saving changes none.
+    """
+    for optimizer in built:
+        names = ("momentum_buffer",) if isinstance(optimizer, Muon) else ("exp_avg", "exp_avg_sq")
+        for parameter in (parameter for group in optimizer.param_groups for parameter in group["params"]):
+            state = {name: torch.zeros_like(parameter) for name in names}
+            optimizer.state[parameter] = state if isinstance(optimizer, Muon) else {"step": torch.tensor(0.0), **state}
 
 
 def of_phase(built: Mapping[str, Optimizer], phase: str) -> list[Optimizer]:

@@ -68,6 +68,7 @@ class Recorder:
         self._config, self._events, self._watchdog, self._previews = config, events, watchdog, previews
         self._is_warned, self._was_warned, self._peak = is_warned, False, peak
         self._since, self._straggler = _Since(), -1
+        self._last_done = state.num_steps_done
 
     def __call__(self, given: StepInput[B], taken: Taken) -> None:
         """Take in a step that was taken; all workers call it."""
@@ -84,7 +85,9 @@ class Recorder:
         is_warned = self._is_warned(done)
         if is_warned and not self._was_warned and self._world.rank == 0:
             self._events.write("preempted", step=done)
-        if self._checkpoints.is_due(done) or done == self._config.num_steps or (is_warned and not self._was_warned):
+        is_due = self._checkpoints.is_due(done, since=self._last_done)
+        self._last_done = done
+        if is_due or (is_warned and not self._was_warned):
             self._watchdog.doing("checkpoint")
             self._since.stall_s += self._checkpoints.save(self._state)
         self._was_warned = is_warned or self._was_warned

@@ -1,76 +1,20 @@
 """The step: packs add up to the batch, phases alternate, and a step that would do harm is not taken."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Literal
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 
 import pytest
 import torch
-from torch import Tensor, nn
+from tiny_game import DISCRIMINATOR, Game, batch_of, state_of
+from torch import Tensor
 
-from models.bundle import Contents
-from models.context import Context
-from models.cost import PER_SAMPLE
-from train.guard import Diverged, Guard, GuardConfig, RolledBack
+from train.guard import Diverged, GuardConfig, RolledBack
 from train.loop import Hooks, LoopConfig, Stopped, Taken, train_steps
-from train.objectives.contract import Drawn, LossTerms, Meter, PackInput, ParameterGroup, Phase, StepInput
-from train.optim import OptimConfig
-from train.parallel import DdpConfig, MemoryConfig, World, build
-from train.schedule import Constant
+from train.objectives.contract import PackInput, StepInput
+from train.parallel.world import World
 from train.state import TrainState
 
-DISCRIMINATOR = Phase("discriminator", every_steps=2)
-GENERATOR = Phase("generator")
 LOOP = LoopConfig(precision="fp32", ema_decay=0.9)
-
-
-class Game:
-    """A generator moves a number towards what a discriminator likes; each has a phase of its own."""
-
-    unit: Literal["noisy tokens", "pictures"] = "pictures"
-    columns: tuple[str, ...] = ()
-    phases: tuple[Phase, ...] = (DISCRIMINATOR, GENERATOR)
-    blocks: Sequence[nn.Module] = ()
-    companions: Sequence[nn.Module] = ()
-    cost = PER_SAMPLE
-
-    def __init__(self) -> None:
-        torch.manual_seed(0)
-        self.network = nn.ModuleDict({"generator": nn.Linear(3, 3), "discriminator": nn.Linear(3, 1)})
-        self.phases_run: list[str] = []
-
-    def groups(self) -> list[ParameterGroup]:
-        return [
-            ParameterGroup("adamw", list(self.network["generator"].parameters()), GENERATOR),
-            ParameterGroup("adamw", list(self.network["discriminator"].parameters()), DISCRIMINATOR, rate=0.5),
-        ]
-
-    def loss(self, batch: Tensor, phase: str, context: Context | None = None) -> LossTerms:
-        self.phases_run.append(phase)
-        score = self.network["discriminator"](self.network["generator"](batch))
-        aim = 0.0 if phase == "generator" else 1.0
-        return LossTerms((score - aim).square().mean(), {"score": Meter.mean(score.mean(), len(batch))})
-
-    def decode(self, record: Mapping[str, object]) -> Tensor:
-        return torch.tensor(record["value"])
-
-    def prepare(self, targets: Iterable[list[Tensor]]) -> None:
-        """Nothing to look at."""
-
-    def learn_texts(self, texts: Sequence[str]) -> None:
-        """No texts."""
-
-    def collate(self, drawn: Sequence[Drawn]) -> Tensor:
-        return torch.stack([sample.target for sample in drawn])
-
-    def finish(self, targets: Iterable[list[Tensor]]) -> None:
-        """Nothing to look at."""
-
-    def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
-        raise AssertionError("a game is not exported")
-
-
-def batch_of(step: int) -> Tensor:
-    return torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
 
 
 def inputs(num_steps: int, *, cut: tuple[int, ...] = (8,), poisoned: frozenset[int] = frozenset()) -> Iterator[StepInput[Tensor]]:
@@ -78,12 +22,6 @@ def inputs(num_steps: int, *, cut: tuple[int, ...] = (8,), poisoned: frozenset[i
         whole = batch_of(step) * (float("nan") if step in poisoned else 1.0)
         packs = [PackInput(part, len(part) / 8, (f"s{step}",)) for part in whole.split(list(cut))]
         yield StepInput(step, packs, num_rounds=len(packs), num_samples=8, num_tokens=8, flops=1.0, wait_s=0.0)
-
-
-def state_of(game: Game, *, guard: GuardConfig | None = None) -> TrainState:
-    optim = OptimConfig(adamw_lr=0.05, muon_lr=0.1, weight_decay=0.0, schedule=Constant(warmup_steps=0), clip_norm=10.0)
-    engine = build(DdpConfig(), MemoryConfig(), game, optim=optim, world=World(0, 1), seed=0)
-    return TrainState(engine, Guard(guard or GuardConfig()), ema_decay=0.9)
 
 
 def run(
@@ -152,6 +90,15 @@ def test_three_strikes_send_the_run_back_and_are_left_out_afterwards() -> None:
     restarted.guard.recall(state.guard.memory)
     assert [step for step, _ in run(restarted, again, inputs(8, poisoned=poisoned))] == [0, 1, 5, 6, 7]
     assert restarted.num_steps_done == 8
+
+
+def test_strikes_of_one_phase_add_up_though_the_other_is_fine() -> None:
+    game = Game(spoilt="generator")
+    state = state_of(game)
+    with pytest.raises(RolledBack):
+        run(state, game, (replace(given, step=DISCRIMINATOR.every_steps * given.step) for given in inputs(5)))
+    assert state.guard.memory.left_out == (0, 2, 4)
+    assert list(state.guard.memory.norms) == ["discriminator"]
 
 
 def test_a_run_that_goes_back_too_often_gives_up_and_says_what_to_do() -> None:

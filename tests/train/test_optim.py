@@ -6,7 +6,7 @@ from torch import nn
 
 from train.muon import Muon
 from train.objectives.contract import ParameterGroup, Phase
-from train.optim import OptimConfig, of_phase, optimizers, parameters_of, set_rates
+from train.optim import OptimConfig, make_states_known, of_phase, optimizers, parameters_of, set_rates
 from train.schedule import Constant
 
 CONFIG = OptimConfig(adamw_lr=1e-3, muon_lr=2e-2, weight_decay=0.0, schedule=Constant(warmup_steps=0), clip_norm=1.0)
@@ -39,3 +39,18 @@ def test_matrices_are_given_to_adamw_on_request() -> None:
     built = optimizers(groups(), CONFIG.model_copy(update={"matrices": "adamw"}))
     assert list(built) == ["main-adamw", "second-adamw"]
     assert [len(group["params"]) for group in built["main-adamw"].param_groups] == [1, 1]
+
+
+def test_states_that_are_known_beforehand_change_no_update() -> None:
+    known, unknown = groups(), groups()
+    for declared in (known, unknown):
+        built = optimizers(declared, CONFIG)
+        if declared is known:
+            make_states_known(built.values())
+        for step in range(3):
+            for parameter in (parameter for group in declared for parameter in group.parameters):
+                parameter.grad = torch.full_like(parameter, step - 0.5)
+            for optimizer in built.values():
+                optimizer.step()
+    for group, same in zip(known, unknown, strict=True):
+        assert torch.equal(group.parameters[0], same.parameters[0])

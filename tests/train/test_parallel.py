@@ -1,10 +1,17 @@
 """One run under every engine: the same losses, and checkpoints that any of them goes on from."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
+import torch.distributed as dist
 from tiny_fit import changed, losses, of_steps, prepare, tiny_fit, train
+from tiny_game import Game, batch_of, state_of
+from torch import Tensor
+
+from train.parallel import DdpConfig, FsdpConfig, ParallelConfig
 
 ENGINES: dict[str, dict[str, object]] = {
     "ddp": {"kind": "ddp"},
@@ -53,3 +60,31 @@ def test_muon_gives_the_same_curve_replicated_and_sharded(tmp_path: Path) -> Non
     train([prepare(tmp_path / name, each) for name, each in kinds.items()], num_workers=2, rendezvous=tmp_path / "rendezvous")
     for name in ("fsdp", "recomputed"):
         assert dict(losses(tmp_path / name)) == pytest.approx(dict(losses(tmp_path / "ddp")), rel=TOLERANCE)
+
+
+@pytest.fixture
+def group_of_one(tmp_path: Path) -> Iterator[None]:
+    """A process group of this process alone."""
+    dist.init_process_group("gloo", init_method=f"file://{tmp_path / 'rendezvous'}", rank=0, world_size=1)
+    yield
+    dist.destroy_process_group()
+
+
+def played(parallel: ParallelConfig) -> dict[str, Tensor]:
+    """Weights after a parameter stood still for two steps, and phases took turns."""
+    state = state_of(Game(), parallel=parallel)
+    for step, phase in enumerate(("generator", "generator", "discriminator", "generator", "discriminator")):
+        state.engine.begin(phase, frozen=("generator.bias",) if step < 2 else ())
+        for part in batch_of(step).split(4):
+            state.engine.backward(0.5 * state.engine.loss(part, phase, None).total, is_last=True)
+        state.engine.gradient_norm(phase)
+        state.engine.update(phase, rate=1.0)
+    return state.engine.whole(state.engine.weights())
+
+
+@pytest.mark.usefixtures("group_of_one")
+def test_parameters_that_stood_still_move_when_they_may_sharded_as_replicated() -> None:
+    replicated, sharded, start = played(DdpConfig()), played(FsdpConfig()), Game().network.state_dict()
+    for name, tensor in replicated.items():
+        assert not torch.equal(tensor, start[name]), name
+        torch.testing.assert_close(sharded[name], tensor)

@@ -22,7 +22,7 @@ from torch.optim import Optimizer
 
 from models.context import Context
 from train.objectives.contract import B, LossTerms, ParameterGroup
-from train.optim import of_phase, parameters_of, set_rates
+from train.optim import make_states_known, of_phase, parameters_of, set_rates
 from train.parallel.engine import Checkpointed, LossModule, OptimizerState, Tensors
 
 _OPTIONS = StateDictOptions(ignore_frozen_params=True)
@@ -40,14 +40,20 @@ class NativeEngine(Generic[B]):
         clip_norm: float, is_sharded: bool,
     ) -> None:  # fmt: skip
         self._module, self._groups, self._optimizers, self._clip_norm = module, groups, optimizers, clip_norm
-        self._norm = 0.0
+        make_states_known(optimizers.values())
+        self._norm, self._moved = 0.0, list[nn.Parameter]()
         self.network: nn.Module = module.network
         self.needs_equal_passes = is_sharded
 
     def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
-        moved = {id(parameter) for parameter in parameters_of(self._groups, phase)}
-        for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(id(parameter) in moved and not name.startswith(frozen))
+        """FSDP2 reads what takes gradients once, so sharded parameters that stand still take them, to be forgotten."""
+        of_phase = {id(parameter) for parameter in parameters_of(self._groups, phase)}
+        named = self.network.named_parameters()
+        self._moved = [parameter for name, parameter in named if id(parameter) in of_phase and not name.startswith(frozen)]
+        if not self.needs_equal_passes:
+            moved = {id(parameter) for parameter in self._moved}
+            for parameter in self.network.parameters():
+                parameter.requires_grad_(id(parameter) in moved)
 
     def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
         return self._module(batch, phase, context)
@@ -55,11 +61,12 @@ class NativeEngine(Generic[B]):
     def backward(self, loss: Tensor, *, is_last: bool) -> None:  # noqa: ARG002  gradients are summed when all are there
         loss.backward()
 
-    def gradient_norm(self, phase: str) -> float:
-        parameters = [parameter for parameter in parameters_of(self._groups, phase) if parameter.requires_grad]
-        if not self.needs_equal_passes:
-            _sum_over_workers(parameters)
-        norm = nn.utils.clip_grad_norm_(parameters, self._clip_norm)
+    def gradient_norm(self, phase: str) -> float:  # noqa: ARG002  `begin` was told
+        if self.needs_equal_passes:
+            self._forget_others()
+        else:
+            _sum_over_workers(self._moved)
+        norm = nn.utils.clip_grad_norm_(self._moved, self._clip_norm)
         self._norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         return self._norm
 
@@ -97,6 +104,12 @@ class NativeEngine(Generic[B]):
         """Torch types it as any nesting of dictionaries."""
         return cast("OptimizerState", get_optimizer_state_dict(self.network, optimizer, options=_OPTIONS))
 
+    def _forget_others(self) -> None:
+        moved = {id(parameter) for parameter in self._moved}
+        for parameter in self.network.parameters():
+            if id(parameter) not in moved:
+                parameter.grad = None
+
     def _take_gradients(self) -> None:
         """Names of optimizer states are found among parameters that take gradients."""
         for group in self._groups:
@@ -106,17 +119,15 @@ class NativeEngine(Generic[B]):
 
 def _sum_over_workers(parameters: Sequence[nn.Parameter]) -> None:
     """Add up every worker's gradients; a parameter without one counts as zero."""
+    for parameter in parameters:
+        parameter.grad = torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
     if not dist.is_initialized() or dist.get_world_size() == 1:
         return
     for bucket in _buckets(parameters):
-        flat = torch.cat([_gradient(parameter).flatten() for parameter in bucket])
+        flat = torch.cat([gradient.flatten() for parameter in bucket if (gradient := parameter.grad) is not None])
         dist.all_reduce(flat)
         for parameter, piece in zip(bucket, flat.split([parameter.numel() for parameter in bucket]), strict=True):
             parameter.grad = piece.view_as(parameter)
-
-
-def _gradient(parameter: nn.Parameter) -> Tensor:
-    return torch.zeros_like(parameter) if parameter.grad is None else parameter.grad
 
 
 def _buckets(parameters: Sequence[nn.Parameter]) -> Iterator[list[nn.Parameter]]:

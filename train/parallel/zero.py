@@ -95,7 +95,7 @@ class ZeroEngine(Generic[B]):
         return float(self._engine.get_global_grad_norm())
 
     def drop(self, phase: str) -> None:
-        """Gradients cannot be taken out of DeepSpeed's buckets: the run goes back to a checkpoint in a new process."""
+        """Gradients cannot be taken out of DeepSpeed's buckets: the run goes back to a checkpoint, with a new engine."""
 
     def weights(self) -> Tensors:
         held = {name: tensor.detach() for name, tensor in self.network.named_buffers()}
