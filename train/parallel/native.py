@@ -41,19 +41,14 @@ class NativeEngine(Generic[B]):
     ) -> None:  # fmt: skip
         self._module, self._groups, self._optimizers, self._clip_norm = module, groups, optimizers, clip_norm
         make_states_known(optimizers.values())
-        self._norm, self._moved = 0.0, list[nn.Parameter]()
+        self._norm = 0.0
         self.network: nn.Module = module.network
         self.needs_equal_passes = is_sharded
 
     def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
-        """FSDP2 reads what takes gradients once, so sharded parameters that stand still take them, to be forgotten."""
-        of_phase = {id(parameter) for parameter in parameters_of(self._groups, phase)}
-        named = self.network.named_parameters()
-        self._moved = [parameter for name, parameter in named if id(parameter) in of_phase and not name.startswith(frozen)]
-        if not self.needs_equal_passes:
-            moved = {id(parameter) for parameter in self._moved}
-            for parameter in self.network.parameters():
-                parameter.requires_grad_(id(parameter) in moved)
+        moved = {id(parameter) for parameter in parameters_of(self._groups, phase)}
+        for name, parameter in self.network.named_parameters():
+            parameter.requires_grad_(id(parameter) in moved and not name.startswith(frozen))
 
     def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
         return self._module(batch, phase, context)
@@ -61,12 +56,11 @@ class NativeEngine(Generic[B]):
     def backward(self, loss: Tensor, *, is_last: bool) -> None:  # noqa: ARG002  gradients are summed when all are there
         loss.backward()
 
-    def gradient_norm(self, phase: str) -> float:  # noqa: ARG002  `begin` was told
-        if self.needs_equal_passes:
-            self._forget_others()
-        else:
-            _sum_over_workers(self._moved)
-        norm = nn.utils.clip_grad_norm_(self._moved, self._clip_norm)
+    def gradient_norm(self, phase: str) -> float:
+        parameters = [parameter for parameter in parameters_of(self._groups, phase) if parameter.requires_grad]
+        if not self.needs_equal_passes:
+            _sum_over_workers(parameters)
+        norm = nn.utils.clip_grad_norm_(parameters, self._clip_norm)
         self._norm = float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
         return self._norm
 
@@ -103,12 +97,6 @@ class NativeEngine(Generic[B]):
     def _state_of(self, optimizer: Optimizer) -> OptimizerState:
         """Torch types it as any nesting of dictionaries."""
         return cast("OptimizerState", get_optimizer_state_dict(self.network, optimizer, options=_OPTIONS))
-
-    def _forget_others(self) -> None:
-        moved = {id(parameter) for parameter in self._moved}
-        for parameter in self.network.parameters():
-            if id(parameter) not in moved:
-                parameter.grad = None
 
     def _take_gradients(self) -> None:
         """Names of optimizer states are found among parameters that take gradients."""
