@@ -31,6 +31,7 @@ NUM_PICTURES = 10
 def feed(config: FitConfig) -> Feed:
     objective = build(config.objective)
     samples = load_samples(config.data, "train", unit=objective.unit)
+    objective.learn_texts(samples.all_texts())                       # as a run does: how texts are batched shows in the last bit
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     return Feed(samples, plan, objective, build_source(config.feed.rows, config.data, objective), config=config.feed)
 
