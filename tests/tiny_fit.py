@@ -1,14 +1,15 @@
 """A table small enough to train on in a second, the run that trains on it, and processes that run it."""
 
 import hashlib
-import subprocess
-import sys
-from collections.abc import Sequence
+import multiprocessing
+from collections.abc import Callable, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import lance
 import pyarrow as pa
 import torch
+from run_fit import listen_and_work, work_until
 
 from curation.tables import SELECTION_SCHEMA, TableRef
 from models.autoencoder import Autoencoder, AutoencoderConfig
@@ -134,20 +135,35 @@ def prepare(folder: Path, config: FitConfig) -> Path:
     return folder
 
 
-def start(folders: Sequence[Path], *, num_workers: int, rendezvous: Path) -> list[subprocess.Popen[bytes]]:
-    """Worker processes that train the folders' runs one after the other."""
+def start(folders: Sequence[Path], *, num_workers: int, rendezvous: Path) -> list[BaseProcess]:
+    """Worker processes that train the folders' runs one after the other; forked from one that has imported all they need."""
     rendezvous.unlink(missing_ok=True)
-    program = str(Path(__file__).with_name("run_fit.py"))
-    return [
-        subprocess.Popen([sys.executable, program, str(rank), str(num_workers), str(rendezvous), *map(str, folders)])
-        for rank in range(num_workers)
-    ]
+    return [_started(listen_and_work, rank, num_workers, rendezvous, list(folders)) for rank in range(num_workers)]
+
+
+def start_until(offset: int, folder: Path) -> BaseProcess:
+    """A lone worker that dies at a file operation on its checkpoints."""
+    return _started(work_until, offset, folder)
+
+
+def _started(target: Callable[..., None], *arguments: object) -> BaseProcess:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["train.fitting"])
+    process = context.Process(target=target, args=arguments)
+    process.start()
+    return process
+
+
+def ended(worker: BaseProcess, *, timeout_s: float = 300) -> int:
+    """The exit code of a worker that ends by itself, or has been killed."""
+    worker.join(timeout_s)
+    assert worker.exitcode is not None, "it goes on"
+    return worker.exitcode
 
 
 def train(folders: Sequence[Path], *, num_workers: int, rendezvous: Path) -> None:
     """Train the folders' runs to their ends."""
-    workers = start(folders, num_workers=num_workers, rendezvous=rendezvous)
-    codes = [worker.wait(timeout=300) for worker in workers]
+    codes = [ended(worker) for worker in start(folders, num_workers=num_workers, rendezvous=rendezvous)]
     assert not any(codes), codes
 
 

@@ -121,6 +121,9 @@ class Watch:
         if all(ages[rank] < limits[rank] for rank in ages):
             return []
         slack_s = 2 * self._longest_look_s                           # one step of all is seen a look apart
+        mute = [seen for seen in self._seen.values() if self._watched - seen.beat_changed >= self._hang_s]
+        if mute:                                                     # stopped before it was seen to beat, so not found silent
+            return [self._hang(seen, seen.beat_changed, is_silent=True) for seen in mute]
         held = [self._seen[rank] for rank in ages if ages[rank] >= limits[rank] - slack_s]
         waiting = min(_WAITING.get(seen.beat.doing, 0) for seen in held)
         if waiting == _WAITING["collective"] and len(held) < len(self._seen):

@@ -1,16 +1,15 @@
 """Training that is killed, stopped, damaged and moved: it ends where an undisturbed run ends."""
 
+import os
 import random
 import signal
-import subprocess
-import sys
 import time
 from collections import Counter
 from pathlib import Path
 from zlib import crc32
 
 import pytest
-from tiny_fit import changed, losses, of_steps, prepare, start, tiny_fit, train, weights_digest
+from tiny_fit import changed, ended, losses, of_steps, prepare, start, start_until, tiny_fit, train, weights_digest
 
 from models.cost import transformer_cost
 from train.checkpoint import newest
@@ -19,6 +18,8 @@ from train.meters import readings
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
 from train.samples import load_samples
+from train.schedule import Constant
+from train.watchdog import heartbeats
 
 NUM_STEPS = 40
 
@@ -54,38 +55,39 @@ def kinds(folder: Path) -> Counter[str]:
     return Counter(event.kind for event in Events(folder, writer="test").all())
 
 
+@pytest.mark.slow
 def test_killed_at_random_steps_it_follows_the_same_curve_bit_by_bit(straight: Path, tmp_path: Path) -> None:
     folder = copied(straight, tmp_path / "run")
     for step in sorted(random.Random(7).sample(range(2, NUM_STEPS - 6), 4)):
         (worker,) = start([folder], num_workers=1, rendezvous=tmp_path / "rendezvous")
         wait_for_step(folder, step)
         worker.kill()
-        assert worker.wait() == -signal.SIGKILL
+        assert ended(worker) == -signal.SIGKILL
     train([folder], num_workers=1, rendezvous=tmp_path / "rendezvous")
     assert_same(folder, straight)
     assert kinds(folder)["resumed"] >= 1
 
 
+@pytest.mark.slow
 def test_killed_at_every_place_of_writing_checkpoints_none_is_torn(tmp_path: Path) -> None:
     config = of_steps(tiny_fit(tmp_path), 150)                       # each child gets further than the one before
     undisturbed, folder = prepare(tmp_path / "undisturbed", config), prepare(tmp_path / "run", config)
-    offsets = [str(offset) for offset in range(1, 26)]
-    program = [sys.executable, str(Path(__file__).with_name("mortal_fit.py"))]
-    never = "1000000"
-    subprocess.run([*program, str(undisturbed), never], capture_output=True, check=True)
-    done = subprocess.run([*program, str(folder), *offsets, never], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [word for offset in offsets for word in (offset, "True")] + [never, "False"]
+    train([undisturbed], num_workers=1, rendezvous=tmp_path / "rendezvous")
+    for offset in range(1, 26):
+        assert ended(start_until(offset, folder)) == -signal.SIGKILL
+    train([folder], num_workers=1, rendezvous=tmp_path / "rendezvous")
     assert newest(folder / "checkpoints") == ("step-00000150", ())
     assert_same(folder, undisturbed)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("part", ["__0_0.distcp", ".metadata", "manifest.json"])
 def test_a_flipped_bit_in_the_newest_checkpoint_is_found_and_named(straight: Path, tmp_path: Path, part: str) -> None:
     folder = copied(straight, tmp_path / "run")
     (worker,) = start([folder], num_workers=1, rendezvous=tmp_path / "rendezvous")
     wait_for_step(folder, 20)
     worker.kill()
-    worker.wait()
+    ended(worker)
     newest = sorted((folder / "checkpoints").glob("step-*"))[-1]
     damaged = bytearray((newest / part).read_bytes())
     damaged[random.Random(part).randrange(len(damaged))] ^= 1 << 3
@@ -101,7 +103,7 @@ def test_asked_with_sigterm_it_makes_the_last_step_safe_and_goes_on_from_there(s
     (worker,) = start([folder], num_workers=1, rendezvous=tmp_path / "rendezvous")
     wait_for_step(folder, 10)
     worker.terminate()
-    assert worker.wait(timeout=60) == 1                              # it ends by `Stopped`
+    assert ended(worker) == 1                              # it ends by `Stopped`
     (interrupted,) = [event for event in Events(folder, writer="test").all() if event.kind == "interrupted"]
     name, _ = newest(folder / "checkpoints")
     assert name == f"step-{interrupted.facts['step']:08d}"
@@ -109,17 +111,19 @@ def test_asked_with_sigterm_it_makes_the_last_step_safe_and_goes_on_from_there(s
     assert_same(folder, straight)
 
 
+@pytest.mark.slow
 def test_a_stopped_rank_is_found_and_named_and_the_group_goes_on(tmp_path: Path) -> None:
-    config = of_steps(tiny_fit(tmp_path), NUM_STEPS)
+    config = changed(of_steps(tiny_fit(tmp_path), 300), checkpoint={"every_steps": 50})
     config = config.model_validate({**config.model_dump(), "hang_s": 5.0})
     undisturbed, folder = prepare(tmp_path / "undisturbed", config), prepare(tmp_path / "run", config)
     train([undisturbed], num_workers=2, rendezvous=tmp_path / "rendezvous")
     workers = start([folder], num_workers=2, rendezvous=tmp_path / "rendezvous")
-    wait_for_step(folder, 12)
-    workers[1].send_signal(signal.SIGSTOP)
-    workers[0].wait(timeout=120)                                     # its watchdog ends it, as Ray Train would be told
+    while not any(beat.rank == 1 and beat.num_beats > 3 and beat.num_steps_done > 60 for beat in heartbeats(folder, 2).values()):
+        time.sleep(0.05)
+    os.kill(workers[1].pid or 0, signal.SIGSTOP)
+    ended(workers[0])                                                # its watchdog ends it, as Ray Train would be told
     workers[1].kill()
-    workers[1].wait()
+    ended(workers[1])
     hangs = [event for event in Events(folder, writer="test").all() if event.kind == "hang"]
     assert {event.facts["rank"] for event in hangs} == {1}
     train([folder], num_workers=2, rendezvous=tmp_path / "rendezvous")
@@ -127,7 +131,7 @@ def test_a_stopped_rank_is_found_and_named_and_the_group_goes_on(tmp_path: Path)
 
 
 def test_on_one_two_four_and_three_workers_the_global_batches_are_the_same(tmp_path: Path) -> None:
-    config = changed(of_steps(tiny_fit(tmp_path), 12), plan={"num_slots": 12, "batch_samples": 24})
+    config = changed(of_steps(tiny_fit(tmp_path), 12), plan={"num_slots": 12, "batch_samples": 24}, optim={"schedule": Constant(warmup_steps=2)})
     alone, moving = prepare(tmp_path / "alone", config), tmp_path / "moving"
     train([alone], num_workers=1, rendezvous=tmp_path / "rendezvous")
     for num_workers, last in ((1, 3), (2, 6), (4, 9), (3, 12)):
