@@ -69,9 +69,9 @@ def measure_machine(folder: Path, dtype: torch.dtype) -> Machine:
         )
 
 
-def matmul_rate(dtype: torch.dtype, device: torch.device) -> float:
+def matmul_rate(dtype: torch.dtype, device: torch.device, *, side: int | None = None) -> float:
     """Operations a second in products of large square matrices, a multiply-add counted as two; on torch's threads of now."""
-    side = _SIDE[device.type]
+    side = side or _SIDE[device.type]
     left, right = (torch.randn(side, side, device=device, dtype=torch.float32).to(dtype) for _ in range(2))
     product = torch.empty(side, side, device=device, dtype=dtype)
     return 2.0 * side**3 / _seconds(lambda: torch.mm(left, right, out=product), device)

@@ -19,10 +19,10 @@ from models.cost import TRAINING_PASSES, transformer_cost
 from models.dit import DiT
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.sizes import DiTConfig
+from train.machine import matmul_rate
 from train.parallel.memory import MemoryConfig, apply
 
 _MATMUL_SIDES = {"cpu": (1024, 2048, 3072), "cuda": (4096, 8192, 16384)}
-_MATMUL_TRIES = 8
 
 Size = tuple[int, int]
 
@@ -97,7 +97,8 @@ def main(work: Work) -> None:
     batch = Batch.of(work, device)
     lengths = batch.clean.lengths.cpu().numpy(), batch.noisy.lengths.cpu().numpy()
     flops = TRAINING_PASSES * transformer_cost(config).of(*lengths).sum()
-    print(json.dumps({"parameters": work.parameters, "flops": flops, "matmul_flops_per_s": matmul_rate(device)}), flush=True)
+    rate = max(matmul_rate(torch.bfloat16, device, side=side) for side in _MATMUL_SIDES[device.type])
+    print(json.dumps({"parameters": work.parameters, "flops": flops, "matmul_flops_per_s": rate}), flush=True)
 
     def step() -> None:
         with torch.autocast(device.type, torch.bfloat16):
@@ -108,16 +109,6 @@ def main(work: Work) -> None:
 
     for _ in sys.stdin:
         print(json.dumps({"step_s": seconds(step, device)}), flush=True)
-
-
-def matmul_rate(device: torch.device) -> float:
-    """Operations a second of square products in bf16, the best over sizes and tries."""
-    best = 0.0
-    for side in _MATMUL_SIDES[device.type]:
-        first, second = torch.randn(2, side, side, device=device, dtype=torch.bfloat16)
-        fastest = min(seconds(lambda a=first, b=second: a @ b, device) for _ in range(_MATMUL_TRIES))
-        best = max(best, 2 * side**3 / fastest)
-    return best
 
 
 def seconds(run: Callable[[], object], device: torch.device) -> float:

@@ -23,19 +23,19 @@ from torch.utils.checkpoint import (
 _Contexts = Callable[[], tuple[AbstractContextManager[object], AbstractContextManager[object]]]
 """What stands around the forward pass and around its recomputation."""
 
-_aten = torch.ops.aten
-_KEPT: frozenset[OpOverload] = frozenset(
+_KEPT = frozenset(
     {
-        _aten.mm.default,
-        _aten.addmm.default,
-        _aten.bmm.default,
-        _aten._scaled_dot_product_flash_attention_for_cpu.default,
-        _aten._scaled_dot_product_flash_attention.default,
-        _aten._scaled_dot_product_efficient_attention.default,
-        _aten._scaled_dot_product_cudnn_attention.default,
+        "aten.mm.default",
+        "aten.addmm.default",
+        "aten.bmm.default",
+        "aten._scaled_dot_product_flash_attention_for_cpu.default",
+        "aten._scaled_dot_product_flash_attention.default",
+        "aten._scaled_dot_product_efficient_attention.default",
+        "aten._scaled_dot_product_cudnn_attention.default",
+        "torch_attn._varlen_attn.default",
     }
 )
-"""Results that selective recomputation keeps: those of matrix products and of attention."""
+"""Operators whose results selective recomputation keeps, by name: some are known to torch once they are imported."""
 
 
 class MemoryConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -64,7 +64,7 @@ def apply(config: MemoryConfig, blocks: Sequence[nn.Module]) -> None:
 
 
 def _policy(context: SelectiveCheckpointContext, op: OpOverload, *_: object, **__: object) -> CheckpointPolicy:  # noqa: ARG001
-    return CheckpointPolicy.MUST_SAVE if op in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
+    return CheckpointPolicy.MUST_SAVE if str(op) in _KEPT else CheckpointPolicy.PREFER_RECOMPUTE
 
 
 def _recomputed(forward: Callable[..., object], contexts: _Contexts, *given: object, **named: object) -> object:
