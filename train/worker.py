@@ -14,10 +14,11 @@ import ray.train.torch
 from models.bundle import Lineage
 from train.config import FitConfig
 from train.fitting import FitFolder, fit
+from train.guard import Diverged
 from train.health import Peak
 from train.loop import Stopped
 from train.parallel.world import World
-from train.stopping import is_asked_by_driver
+from train.stopping import give_up, is_asked_by_driver
 
 _TOKEN = "shared-with"
 _STEPS_BETWEEN_QUESTIONS = 10
@@ -72,6 +73,9 @@ def run_worker(arguments: dict[str, str]) -> None:
     except Stopped:
         if not is_asked_by_driver(folder.place):
             raise
+    except Diverged as error:                                        # all workers meet it in the same step
+        if world.rank == 0:
+            give_up(folder.place, str(error))
     ray.train.report({})
 
 

@@ -1,5 +1,6 @@
 """Training on Ray Train whose workers are killed and asked to stop: the group goes on where the newest checkpoint is."""
 
+import math
 import os
 import signal
 import threading
@@ -7,12 +8,15 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import lance
+import pyarrow as pa
 import pytest
 import torch
-from tiny_fit import LINEAGE, losses, of_steps, tiny_fit, weights_digest
+from tiny_fit import LINEAGE, changed, losses, of_steps, tiny_fit, weights_digest
 
 from train.config import FitConfig
 from train.events import Events
+from train.guard import Diverged
 from train.health import HealthConfig, check_nodes
 from train.launch import Interrupted, launch
 from train.meters import readings
@@ -61,3 +65,17 @@ def test_workers_may_die_and_be_asked_to_stop_and_the_driver_may_too(tmp_path: P
     assert "worker died" in kinds
     assert losses(broken) == losses(straight)
     assert weights_digest(broken) == weights_digest(straight)
+
+
+@pytest.mark.usefixtures("local_ray")
+def test_a_run_that_does_itself_harm_again_and_again_ends_at_once(tmp_path: Path) -> None:
+    config = changed(of_steps(tiny_fit(tmp_path), 12), guard={"strikes": 1, "rollbacks": 1})
+    table = lance.dataset(config.data.uri).to_table()
+    place = table.schema.get_field_index("latent")
+    poisoned = pa.array([[math.nan] * len(latent) for latent in table["latent"].to_pylist()], pa.list_(pa.float32()))
+    version = lance.write_dataset(table.set_column(place, "latent", poisoned), config.data.uri, mode="overwrite").version
+    folder = tmp_path / "run"
+    with pytest.raises(Diverged, match="select without them"):
+        run(changed(config, data={"version": version}), folder)
+    kinds = [event.kind for event in Events(folder, writer="test").all()]
+    assert kinds == ["started", "rolled back", "started", "failed"]
