@@ -9,6 +9,7 @@ under any number of workers and any engine.
 import hashlib
 import json
 import logging
+import os
 import shutil
 import time
 import warnings
@@ -152,10 +153,11 @@ class Checkpoints:
         for part in parts:
             part.unlink()
         manifest = {"format_version": FORMAT_VERSION, "facts": facts.model_dump(mode="json"), "files": files}
-        (beside / _MANIFEST).write_text(json.dumps({**manifest, "digest": _digest(manifest)}, indent=2))
+        _write_through(beside / _MANIFEST, json.dumps({**manifest, "digest": _digest(manifest)}, indent=2))
         place = self._folder / name
         shutil.rmtree(place, ignore_errors=True)
         beside.rename(place)
+        _sync(self._folder)
         self._drop_others(_step_of(place))
 
     def _drop_others(self, step: int) -> None:
@@ -176,6 +178,23 @@ class Checkpoints:
         (said,) = found
         assert isinstance(said, tuple), said
         return said
+
+
+def _write_through(path: Path, text: str) -> None:
+    """Write to the disk, not to its cache; torch does so with the tensors."""
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync(folder: Path) -> None:
+    """Make the names in a folder last."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def newest(folder: Path) -> tuple[str | None, tuple[Damage, ...]]:

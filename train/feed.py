@@ -58,6 +58,7 @@ class Feed(Generic[B]):
         self._samples, self._plan, self._objective, self._source, self._config = samples, plan, objective, source, config
         self._seen, self._bad = 0, 0
         self._named: set[int] = set()
+        self._newest: PackInput[B] | None = None
 
     def target_pictures(self) -> Iterator[list[Tensor]]:
         """Every distinct target that can be decoded, in row order and in parts, so that any number can be looked at.
@@ -98,8 +99,10 @@ class Feed(Generic[B]):
         counted = [pack.ranks is None or pack.ranks.start == rank for pack in work.packs]
         num_samples, num_left = (sum(len(pack.picks) for pack in compress(packs, counted)) for packs in (work.packs, usable))
         self._count(num_samples, num_samples - num_left, step=work.step)
+        packs = [self._pack_input(pack, work, fetched) for pack in usable if pack.picks]
+        self._newest = packs[-1] if packs else self._newest
         return StepInput(
-            step=work.step, packs=[self._pack_input(pack, work, fetched) for pack in usable if pack.picks],
+            step=work.step, packs=packs, filler=self._newest,
             num_rounds=work.num_rounds, num_samples=self._plan.config.batch_samples, num_tokens=work.whole.tokens,
             flops=work.whole.flops, wait_s=0.0, num_bad=num_samples - num_left,
         )  # fmt: skip

@@ -136,6 +136,7 @@ def _train(run: _Run, watchdog: Watchdog, *, is_warned: Callable[[int], bool]) -
         run.checkpoints.save(state)
     except Stopped:
         run.checkpoints.save(state)
+        run.checkpoints.wait()
         if world.rank == 0:
             run.events.write("interrupted", step=state.num_steps_done)
         raise

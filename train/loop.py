@@ -102,7 +102,7 @@ def train_steps(
 def _step(
     state: TrainState[B], objective: Objective[B], given: StepInput[B], *, loop: LoopConfig, world: World, hooks: Hooks[B]
 ) -> Taken | None:
-    """The step's last update; None when there was none, or one of them struck."""
+    """The step's last update; None when there was none, or one of them struck: updates of earlier phases stand."""
     if state.guard.leaves_out(given.step):
         return None
     began, rate, taken = time.perf_counter(), hooks.rate(given.step), None
@@ -127,7 +127,7 @@ def _update(
     losses, meters = _differentiate(state, given, phase, precision=loop.precision, hooks=hooks, device=world.device)
     compute_s = time.perf_counter() - began
     hooks.doing("collective")
-    (loss,) = world.total([sum(pack.share * value for pack, value in losses)])
+    (loss,) = world.total([sum((pack.share * value for pack, value in losses), start=0.0)])
     if engine.can_skip:
         norm = engine.gradient_norm(phase.name)
     else:                                                            # the norm comes with the update: the loss is judged before
@@ -150,21 +150,32 @@ def _differentiate(
     engine = state.engine
     losses: list[tuple[PackInput[B], Tensor]] = []
     meters: dict[str, Meter] = {}
-    num_passes = given.num_rounds if engine.needs_equal_passes else len(given.packs)
-    for number in range(num_passes):
+    passes = _passes(given, equally_many=engine.needs_equal_passes)
+    for number, pack in enumerate(passes):
         is_real = number < len(given.packs)
-        pack = given.packs[number] if is_real else given.packs[-1]
         context = hooks.contexts[pack.ranks] if is_real and pack.ranks is not None else None      # nobody shares a pass for show
         batch = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), pack.batch)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             terms = engine.loss(batch, phase.name, context)
-        engine.backward((pack.share if is_real else 0.0) * terms.total, is_last=number == num_passes - 1)
+        engine.backward((pack.share if is_real else 0.0) * terms.total, is_last=number == len(passes) - 1)
         if is_real:
             losses.append((pack, terms.total.detach()))
             for name, meter in terms.meters.items():
                 known = meters.get(name)
                 meters[name] = meter if known is None else Meter(known.sum + meter.sum, known.count + meter.count)
     return [(pack, value.item()) for pack, value in losses], meters
+
+
+def _passes(given: StepInput[B], *, equally_many: bool) -> list[PackInput[B]]:
+    missing = given.num_rounds - len(given.packs) if equally_many else 0
+    if not missing:
+        return given.packs
+    if given.filler is None:
+        raise ValueError(
+            f"none of this worker's samples up to step {given.step} can be decoded, and its passes are needed by the others; "
+            "curate and select again"
+        )
+    return [*given.packs, *[given.filler] * missing]
 
 
 def _name_culprits(losses: Iterable[tuple[PackInput[B], float]], *, step: int, finding: str, loss: float, norm: float) -> None:

@@ -1,7 +1,7 @@
 """What is kept of a run's steps: readings of the meters when they are due, grids of pictures, checkpoints.
 
 Losses are those of the step read, and so is `batch_checksum`, the sum of the CRC-32 of its samples' ids over all workers. Times
-are means over all steps since the last reading, so no slow step hides between two.
+are means over all steps since the last reading, so no slow step hides between two, and `bad_samples` their sum.
 """
 
 import resource
@@ -33,6 +33,7 @@ class _Since:
 
     steps: int = 0
     samples: int = 0
+    bad: int = 0
     tokens: int = 0
     flops: float = 0.0
     step_s: float = 0.0
@@ -44,6 +45,7 @@ class _Since:
         """Take in a step."""
         self.steps += 1
         self.samples += given.num_samples
+        self.bad += given.num_bad
         self.tokens += given.num_tokens
         self.flops += given.flops
         self.step_s += taken.step_s
@@ -103,7 +105,7 @@ class Recorder:
         shared = {name: total / count for name, (total, count) in self._world.merged(held).items() if count}
         counted = [name for pack in given.packs if pack.is_counted_by(self._world.rank) for name in pack.sample_ids]
         batch = float(sum(crc32(name.encode()) for name in counted))
-        checksum, num_bad = self._world.total([batch, float(given.num_bad)])
+        checksum, num_bad = self._world.total([batch, float(self._since.bad)])
         compute_s = self._world.gathered(self._since.compute_s / self._since.steps)
         self._note_straggler(compute_s)
         if self._meters is not None:

@@ -154,3 +154,13 @@ def test_too_many_bad_pictures_end_the_run_by_name(pictures_config: Callable[[li
     config = with_feed(pictures_config([4, 5]), FeedConfig(max_bad_fraction=0.005))
     with pytest.raises(BadPictures, match=r"6 of \d+ samples .* of 2 rows, row 4 of .*feed.max_bad_fraction allows 0.50%"):
         steps(config, 0, 12)
+
+
+def test_a_worker_left_without_a_sample_has_its_newest_pack_to_fill_in(pictures_config: Callable[[list[int]], FitConfig]) -> None:
+    config = with_feed(pictures_config([0, 1, 2, 3, 4, 5, 6]), FeedConfig(max_bad_fraction=0.99))
+    seen = steps(config, 0, 12, num_workers=2)
+    bare = [number for number, item in enumerate(seen) if not item.packs and number]
+    assert bare
+    for number in bare:
+        earlier = [item for item in seen[:number] if item.packs]
+        assert seen[number].filler is (earlier[-1].packs[-1] if earlier else None)

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from tiny_fit import changed, losses, of_steps, prepare, tiny_fit, train
 from tiny_game import Game, batch_of, state_of
 from torch import Tensor
 
-from train.parallel import DdpConfig, FsdpConfig, ParallelConfig
+from train.loop import Hooks, LoopConfig, train_steps
+from train.objectives.contract import PackInput, StepInput
+from train.parallel import DdpConfig, FsdpConfig, ParallelConfig, World
 
 ENGINES: dict[str, dict[str, object]] = {
     "ddp": {"kind": "ddp"},
@@ -88,3 +91,21 @@ def test_parameters_that_stood_still_move_when_they_may_sharded_as_replicated() 
     for name, tensor in replicated.items():
         assert not torch.equal(tensor, start[name]), name
         torch.testing.assert_close(sharded[name], tensor)
+
+
+@pytest.mark.usefixtures("group_of_one")
+def test_a_worker_without_a_pack_runs_the_passes_of_the_others_and_adds_nothing() -> None:
+    game = Game()
+    state, calls = state_of(game, parallel=FsdpConfig()), game.phases_run
+    pack = PackInput(batch_of(0), 1.0, ("s0",))
+    given = StepInput(1, [], num_rounds=2, num_samples=8, num_tokens=8, flops=1.0, wait_s=0.0, filler=pack)
+    hooks = Hooks(after_step=lambda *_: None, rate=lambda _: 1.0)
+    train_steps(state, game, iter([given]), loop=LoopConfig(precision="fp32", ema_decay=0.9), world=World(0, 1), hooks=hooks)
+    assert calls == ["generator", "generator"]
+    moved = state.engine.whole(state.engine.weights())
+    assert all(torch.equal(moved[name], tensor) for name, tensor in Game().network.state_dict().items())
+    with pytest.raises(ValueError, match="none of this worker's samples up to step 1 can be decoded"):
+        train_steps(
+            state, game, iter([replace(given, filler=None)]), loop=LoopConfig(precision="fp32", ema_decay=0.9), world=World(0, 1),
+            hooks=hooks,
+        )  # fmt: skip

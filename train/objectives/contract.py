@@ -122,6 +122,8 @@ class StepInput(Generic[B]):
     """How long the loop waited for it."""
     num_bad: int = 0
     """Samples of this worker that are left out because a picture of theirs cannot be decoded."""
+    filler: PackInput[B] | None = None
+    """The newest pack so far: what a pass that only the other workers need runs through, without weight."""
 
 
 @runtime_checkable
