@@ -78,5 +78,5 @@ def batch_of(step: int) -> Tensor:
 def state_of(game: Game, *, guard: GuardConfig | None = None, parallel: ParallelConfig | None = None) -> TrainState[Tensor]:
     """The game under training by one worker."""
     optim = OptimConfig(adamw_lr=0.05, muon_lr=0.1, weight_decay=0.0, schedule=Constant(warmup_steps=0), clip_norm=10.0)
-    engine = build(parallel or DdpConfig(), MemoryConfig(), game, optim=optim, world=World(0, 1), seed=0)
+    engine = build(parallel or DdpConfig(), MemoryConfig(), game, optim=optim, precision="fp32", world=World(0, 1), seed=0)
     return TrainState(engine, Guard(guard or GuardConfig()), ema_decay=0.9)

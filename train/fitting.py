@@ -99,7 +99,10 @@ def fit(
 def _begin(config: FitConfig, folder: FitFolder, world: World, guard: Guard, events: Events, peak: Peak | None) -> _Run:
     torch.manual_seed(config.plan.seed)  # initial weights of networks that are not drawn by name
     objective = build(config.objective)
-    engine = build_engine(config.parallel, config.memory, objective, optim=config.optim, world=world, seed=config.plan.seed)
+    engine = build_engine(
+        config.parallel, config.memory, objective, optim=config.optim, precision=config.loop.precision, world=world,
+        seed=config.plan.seed,
+    )  # fmt: skip
     state = TrainState(engine, guard, ema_decay=config.loop.ema_decay)
     samples = load_samples(config.data, "train", unit=objective.unit)
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
@@ -131,7 +134,7 @@ def _train(run: _Run, watchdog: Watchdog, *, is_warned: Callable[[int], bool]) -
     inputs = run.feed.steps(state.num_steps_done, config.num_steps, rank=world.rank, num_workers=world.size)
     try:
         with closing(inputs):
-            train_steps(state, run.objective, inputs, loop=config.loop, world=world, hooks=hooks)
+            train_steps(state, run.objective, inputs, world=world, hooks=hooks)
         watchdog.doing("checkpoint")
         run.checkpoints.save(state)
     except Stopped:

@@ -50,7 +50,7 @@ class Taken(NamedTuple):
     meters: dict[str, Meter]
     """This worker's share; sums over workers make means."""
     compute_s: float
-    """From the first pass to the last, without the others."""
+    """In the passes; under sharding engines these wait for other workers, too."""
     step_s: float
     """The whole step, without the wait for its data."""
 
@@ -77,9 +77,8 @@ class Stopped(Exception):
 
 
 def train_steps(
-    state: TrainState[B], objective: Objective[B], inputs: Iterable[StepInput[B]], *,
-    loop: LoopConfig, world: World, hooks: Hooks[B],
-) -> None:  # fmt: skip
+    state: TrainState[B], objective: Objective[B], inputs: Iterable[StepInput[B]], *, world: World, hooks: Hooks[B]
+) -> None:
     """Train through `inputs`, counting in `state`.
 
     Raises:
@@ -90,7 +89,7 @@ def train_steps(
     objective.network.train()
     hooks.doing("data")
     for step_input in inputs:
-        taken = _step(state, objective, step_input, loop=loop, world=world, hooks=hooks)
+        taken = _step(state, objective, step_input, world=world, hooks=hooks)
         state.num_steps_done = step_input.step + 1
         if taken is not None:
             hooks.after_step(step_input, taken)
@@ -100,31 +99,32 @@ def train_steps(
 
 
 def _step(
-    state: TrainState[B], objective: Objective[B], given: StepInput[B], *, loop: LoopConfig, world: World, hooks: Hooks[B]
+    state: TrainState[B], objective: Objective[B], given: StepInput[B], *, world: World, hooks: Hooks[B]
 ) -> Taken | None:
     """The step's last update; None when there was none, or one of them struck: updates of earlier phases stand."""
     if state.guard.leaves_out(given.step):
         return None
-    began, rate, taken = time.perf_counter(), hooks.rate(given.step), None
+    began, rate, taken, compute_s = time.perf_counter(), hooks.rate(given.step), None, 0.0
     for phase in objective.phases:
         if given.step % phase.every_steps == 0:
-            taken = _update(state, given, phase, loop=loop, world=world, hooks=hooks, rate=rate)
+            taken = _update(state, given, phase, world=world, hooks=hooks, rate=rate)
             if taken is None:
                 return None
+            compute_s += taken.compute_s
     if taken is None:                                                # no phase is due
         return None
     state.guard.end_row()
     state.average.update(state.engine.weights(), step=given.step)
-    return taken._replace(step_s=time.perf_counter() - began)
+    return taken._replace(compute_s=compute_s, step_s=time.perf_counter() - began)
 
 
 def _update(
-    state: TrainState[B], given: StepInput[B], phase: Phase, *, loop: LoopConfig, world: World, hooks: Hooks[B], rate: float
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, world: World, hooks: Hooks[B], rate: float
 ) -> Taken | None:
     engine, began = state.engine, time.perf_counter()
     hooks.doing("compute")
     engine.begin(phase.name, frozen=hooks.frozen(given.step))
-    losses, meters = _differentiate(state, given, phase, precision=loop.precision, hooks=hooks, device=world.device)
+    losses, meters = _differentiate(state, given, phase, hooks=hooks, device=world.device)
     compute_s = time.perf_counter() - began
     hooks.doing("collective")
     (loss,) = world.total([sum((pack.share * value for pack, value in losses), start=0.0)])
@@ -144,7 +144,7 @@ def _update(
 
 
 def _differentiate(
-    state: TrainState[B], given: StepInput[B], phase: Phase, *, precision: Precision, hooks: Hooks[B], device: torch.device
+    state: TrainState[B], given: StepInput[B], phase: Phase, *, hooks: Hooks[B], device: torch.device
 ) -> tuple[list[tuple[PackInput[B], float]], dict[str, Meter]]:
     """Every pack's loss, and the sums of the meters. Where passes send and receive, all workers run equally many."""
     engine = state.engine
@@ -155,8 +155,7 @@ def _differentiate(
         is_real = number < len(given.packs)
         context = hooks.contexts[pack.ranks] if is_real and pack.ranks is not None else None      # nobody shares a pass for show
         batch = tree_map_only(Tensor, lambda tensor: tensor.to(device, non_blocking=True), pack.batch)
-        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            terms = engine.loss(batch, phase.name, context)
+        terms = engine.loss(batch, phase.name, context)
         engine.backward((pack.share if is_real else 0.0) * terms.total, is_last=number == len(passes) - 1)
         if is_real:
             losses.append((pack, terms.total.detach()))

@@ -9,12 +9,10 @@ from tiny_game import DISCRIMINATOR, Game, batch_of, state_of
 from torch import Tensor
 
 from train.guard import Diverged, GuardConfig, RolledBack
-from train.loop import Hooks, LoopConfig, Stopped, Taken, train_steps
+from train.loop import Hooks, Stopped, Taken, train_steps
 from train.objectives.contract import PackInput, StepInput
 from train.parallel.world import World
 from train.state import TrainState
-
-LOOP = LoopConfig(precision="fp32", ema_decay=0.9)
 
 
 def inputs(num_steps: int, *, cut: tuple[int, ...] = (8,), poisoned: frozenset[int] = frozenset()) -> Iterator[StepInput[Tensor]]:
@@ -30,7 +28,7 @@ def run(
     seen: list[tuple[int, Taken]] = []
     told = Hooks(after_step=lambda step_input, taken: seen.append((step_input.step, taken)), rate=lambda _: 1.0)
     told = Hooks(**{**vars(told), **(hooks or {})})
-    train_steps(state, game, given, loop=LOOP, world=World(0, 1), hooks=told)
+    train_steps(state, game, given, world=World(0, 1), hooks=told)
     return seen
 
 

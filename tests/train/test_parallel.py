@@ -12,7 +12,7 @@ from tiny_fit import changed, losses, of_steps, prepare, tiny_fit, train
 from tiny_game import Game, batch_of, state_of
 from torch import Tensor
 
-from train.loop import Hooks, LoopConfig, train_steps
+from train.loop import Hooks, train_steps
 from train.objectives.contract import PackInput, StepInput
 from train.parallel import DdpConfig, FsdpConfig, ParallelConfig, World
 
@@ -100,12 +100,12 @@ def test_a_worker_without_a_pack_runs_the_passes_of_the_others_and_adds_nothing(
     pack = PackInput(batch_of(0), 1.0, ("s0",))
     given = StepInput(1, [], num_rounds=2, num_samples=8, num_tokens=8, flops=1.0, wait_s=0.0, filler=pack)
     hooks = Hooks(after_step=lambda *_: None, rate=lambda _: 1.0)
-    train_steps(state, game, iter([given]), loop=LoopConfig(precision="fp32", ema_decay=0.9), world=World(0, 1), hooks=hooks)
+    train_steps(state, game, iter([given]), world=World(0, 1), hooks=hooks)
     assert calls == ["generator", "generator"]
     moved = state.engine.whole(state.engine.weights())
     assert all(torch.equal(moved[name], tensor) for name, tensor in Game().network.state_dict().items())
     with pytest.raises(ValueError, match="none of this worker's samples up to step 1 can be decoded"):
         train_steps(
-            state, game, iter([replace(given, filler=None)]), loop=LoopConfig(precision="fp32", ema_decay=0.9), world=World(0, 1),
+            state, game, iter([replace(given, filler=None)]), world=World(0, 1),
             hooks=hooks,
         )  # fmt: skip

@@ -14,13 +14,15 @@ from train.parallel.replicated import DdpConfig
 from train.parallel.sharded import FsdpConfig, shard
 from train.parallel.world import World
 from train.parallel.zero import ZeroConfig, ZeroEngine
+from train.precision import Precision
 
 ParallelConfig = Annotated[DdpConfig | FsdpConfig | ZeroConfig, Field(discriminator="kind")]
 
 
 def build(
-    config: ParallelConfig, memory: MemoryConfig, objective: Objective[B], *, optim: OptimConfig, world: World, seed: int
-) -> Engine[B]:
+    config: ParallelConfig, memory: MemoryConfig, objective: Objective[B], *,
+    optim: OptimConfig, precision: Precision, world: World, seed: int,
+) -> Engine[B]:  # fmt: skip
     """The engine of a configuration, around an objective whose network may still be on the meta device.
 
     Raises:
@@ -28,10 +30,10 @@ def build(
     """
     names = names_of(objective.network)
     apply(memory, objective.blocks)
-    module = LossModule(objective)
+    module = LossModule(objective, precision=precision, device=world.device)
     names = {module: "", **names}
     if isinstance(config, FsdpConfig):
-        shard(module, objective.blocks, names, config, world=world, seed=seed)
+        shard(module, objective.blocks, names, config, precision=precision, world=world, seed=seed)
     else:
         materialise(module, names, seed=seed)
     module.to(world.device)

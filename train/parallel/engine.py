@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Generic, Protocol, TypedDict, TypeVar, runtime_checkable
 
+import torch
 from torch import Tensor, nn
 
 from models.context import Context
 from train.objectives.contract import B, LossTerms, Objective
+from train.precision import Precision
 
 Tensors = dict[str, Tensor]
 B_contra = TypeVar("B_contra", contravariant=True)
@@ -31,16 +33,20 @@ class Checkpointed(TypedDict):
 
 
 class LossModule(nn.Module, Generic[B]):
-    """The objective's loss as a module, so that hooks of sharding engines stand around the whole pass."""
+    """The objective's loss as a module, so that hooks of sharding engines stand around the whole pass.
 
-    def __init__(self, objective: Objective[B]) -> None:
+    The arithmetic is chosen inside: DeepSpeed turns off an autocast that stands outside of it.
+    """
+
+    def __init__(self, objective: Objective[B], *, precision: Precision, device: torch.device) -> None:
         super().__init__()
         self.network = objective.network
-        self._loss = objective.loss
+        self._loss, self._precision, self._device = objective.loss, precision, device
 
     def forward(self, batch: B, phase: str, context: Context | None) -> LossTerms:
-        """`Objective.loss`."""
-        return self._loss(batch, phase, context)
+        """`Objective.loss`, in the run's arithmetic."""
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=self._precision == "bf16"):
+            return self._loss(batch, phase, context)
 
 
 @runtime_checkable

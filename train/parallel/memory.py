@@ -53,11 +53,11 @@ def apply(config: MemoryConfig, blocks: Sequence[nn.Module]) -> None:
     """Change the blocks' forward passes; results stay the same up to rounding."""
     for block in blocks:
         forward: Callable[..., object] = block.forward
-        if config.compile:
-            forward = torch.compile(forward, dynamic=True)
         if config.recompute != "none":
             selective = partial(create_selective_checkpoint_contexts, _policy)
             forward = partial(_recomputed, forward, selective if config.recompute == "selective" else noop_context_fn)
+        if config.compile:                                           # outside, so that operators are chosen by their first names
+            forward = torch.compile(forward, dynamic=True)
         if config.offload:
             forward = partial(_offloaded, forward)
         block.forward = forward

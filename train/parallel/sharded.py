@@ -15,6 +15,7 @@ from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 
 from train.parallel.initial import materialise
 from train.parallel.world import World
+from train.precision import Precision
 
 
 class FsdpConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -28,15 +29,17 @@ class FsdpConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
 
 
 def shard(
-    module: nn.Module, blocks: Sequence[nn.Module], names: Mapping[nn.Module, str], config: FsdpConfig, *, world: World, seed: int
-) -> None:
+    module: nn.Module, blocks: Sequence[nn.Module], names: Mapping[nn.Module, str], config: FsdpConfig, *,
+    precision: Precision, world: World, seed: int,
+) -> None:  # fmt: skip
     """Draw initial weights block by block and keep this worker's shard of each.
 
     Raises:
         ValueError: the workers cannot be divided into that many groups.
     """
+    travels_in_bf16 = precision == "bf16" and world.device.type == "cuda"
     policy = MixedPrecisionPolicy(
-        param_dtype=torch.bfloat16 if world.device.type == "cuda" else None, reduce_dtype=torch.float32, cast_forward_inputs=False
+        param_dtype=torch.bfloat16 if travels_in_bf16 else None, reduce_dtype=torch.float32, cast_forward_inputs=False
     )
     mesh = _mesh(config.replicas, world)
     for block in blocks:
