@@ -30,11 +30,11 @@ def run(config: FitConfig, session: Session) -> Outcome:
     if config.data.selection is None:
         raise UserError("fit needs data.selection, the output of `seedbed select`: it says which rows may be seen")
     resolved = FitConfig.model_validate({**config.model_dump(), "data": pin(config.data).model_dump()})
-    return run_job("fit", resolved, session, partial(_fit, resolved, session))
+    return run_job("fit", resolved, session, partial(_fit, resolved, session), identity=resolved.identity())
 
 
 def _fit(config: FitConfig, session: Session, run: Run) -> Work:
-    name = f"{config.name}-{job_digest('fit', config)}"
+    name = f"{config.name}-{job_digest('fit', config.identity())}"
     folder, bundle = FitFolder(session.workspace.local("fits", name)), session.workspace.local("bundles", name)
     _require_usable(config, session)
     lineage = _lineage(config, run)

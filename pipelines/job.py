@@ -79,17 +79,20 @@ class Work(NamedTuple):
     note: str
 
 
-def run_job(name: str, config: BaseModel, session: Session, body: Callable[[Run], Work]) -> Outcome:
+def run_job(
+    name: str, config: BaseModel, session: Session, body: Callable[[Run], Work], *, identity: BaseModel | None = None
+) -> Outcome:
     """The recorded outcome of this very configuration, or the outcome of running `body` now.
 
     Args:
         config: resolved, with every input table pinned: its digest decides whether there is anything to do.
         body: retry-safe; a job that was broken off is run again from its own intermediate state.
+        identity: the part of the configuration whose digest decides, when it is not the whole.
 
     Raises:
         UserError: hardly any disk space is left.
     """
-    digest = job_digest(name, config)
+    digest = job_digest(name, identity or config)
     known = _recorded(name, digest, session)
     if known is not None:
         session.progress.say(f"{name}: nothing to do, done before: {known.note}")
