@@ -7,6 +7,8 @@ Liu et al. 2022 (arXiv:2209.03003); times and their shift after Esser et al. 202
 n tokens (of any number of samples) · c channels · s samples
 """
 
+import math
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -33,6 +35,14 @@ def data_from_velocity(
 def shift_time(time: Float[Tensor, "*s"], shift: float) -> Float[Tensor, "*s"]:
     """Move times towards noise by the factor `shift` (1 leaves them): t' = a t / (1 + (a - 1) t) (Esser et al. 2024, eq. 23)."""
     return shift * time / (1 + (shift - 1) * time)
+
+
+def shift_at(num_tokens: int, *, shift: float, of_tokens: int) -> float:
+    """Time shift of a picture of so many tokens, when one of `of_tokens` has `shift`: larger pictures bear more noise.
+
+    It grows with the square root of the tokens, which keeps the uncertainty of the whole alike (Esser et al. 2024, eq. 23).
+    """
+    return shift * math.sqrt(num_tokens / of_tokens)
 
 
 def logit_normal_times(

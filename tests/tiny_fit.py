@@ -97,7 +97,7 @@ def tiny_fit(place: Path, *, prefix: str = "p") -> FitConfig:
     return FitConfig(
         name="generator",
         objective=FlowConfig(
-            dit=dit, autoencoder=str(autoencoder), text_dropout=0.1, uniform_share=0.1, shift=1.0, num_draws=2,
+            dit=dit, autoencoder=str(autoencoder), text_dropout=0.1, uniform_share=0.1, shift=1.0, shift_tokens=4, num_draws=2,
             sampler=SamplerConfig(num_steps=2, guidance=1.0, shift=1.0),
         ),
         data=TableRef(uri=images.uri, version=images.version, selection=selection),

@@ -63,7 +63,7 @@ class PlanConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     stages: Annotated[tuple[StageConfig, ...], MinLen(1)]
     """One after the other."""
     max_tokens: Positive = 16_384
-    """Tokens of a pack, clean and noisy; a pack is one forward and backward pass."""
+    """Tokens of a pack, clean ones and every draw of noisy ones; a pack is one forward and backward pass."""
     context_slots: Positive = 1
     """Neighbouring slots that share a sample above `max_tokens`; divides `num_slots`. With 1 it is a pack by itself."""
     clump_samples: Positive = 256
@@ -154,7 +154,7 @@ class StepPlan(NamedTuple):
     noisy_tokens: int
     """Of all slots: what the step's loss is a mean over."""
     tokens: int
-    """Clean and noisy, of all slots."""
+    """Clean ones and every draw of noisy ones, of all slots."""
     flops: float
     """Operations of the forward and backward passes of all slots."""
 
@@ -183,7 +183,7 @@ class Plan:
     @property
     def share_over_cap(self) -> float:
         """Share of the samples that have more tokens than a pack may."""
-        tokens = self._sizes.clean_tokens + self._sizes.noisy_tokens
+        tokens = self._sizes.clean_tokens + self._cost.num_draws * self._sizes.noisy_tokens
         return float(np.mean(tokens > self.config.max_tokens))
 
     def step(self, step: int) -> StepPlan:
@@ -194,14 +194,14 @@ class Plan:
         """
         drawn = self._drawn(step)
         clean, noisy = (counts[drawn.samples].astype(np.int64) for counts in (self._sizes.clean_tokens, self._sizes.noisy_tokens))
-        flops = TRAINING_PASSES * self._cost.of(clean, noisy)
+        flops, tokens = TRAINING_PASSES * self._cost.of(clean, noisy), clean + self._cost.num_draws * noisy
         order = np.lexsort((drawn.epochs, drawn.samples, -flops))
         picks = [Pick(int(drawn.samples[i]), int(drawn.epochs[i])) for i in order]
-        placed = place(flops[order], (clean + noisy)[order], self._limits)
+        placed = place(flops[order], tokens[order], self._limits)
         return StepPlan(
             slots=tuple(tuple(tuple(picks[item] for item in pack) for pack in packs) for packs in placed.slots),
             shared=tuple(SharedPack(picks[item], slots) for item, slots in placed.shared),
-            noisy_tokens=int(noisy.sum()), tokens=int(clean.sum() + noisy.sum()), flops=float(flops.sum()),
+            noisy_tokens=int(noisy.sum()), tokens=int(tokens.sum()), flops=float(flops.sum()),
         )  # fmt: skip
 
     def _drawn(self, step: int) -> Stretch:

@@ -100,7 +100,7 @@ def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
         name="generator",
         objective=FlowConfig(
             dit=transformers.tiny(latent_channels=LATENT_CHANNELS, text_width=TEXT_WIDTH), autoencoder=autoencoder,
-            text_dropout=0.1, uniform_share=0.1, shift=2.0, num_draws=3, sampler=SAMPLER,
+            text_dropout=0.1, uniform_share=0.1, shift=2.0, shift_tokens=16, num_draws=3, sampler=SAMPLER,
         ),
         data=data,
         plan=PlanConfig(

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.flow import data_from_velocity, logit_normal_times, point_on_path, schedule, shift_time, velocity_target
+from models.flow import data_from_velocity, logit_normal_times, point_on_path, schedule, shift_at, shift_time, velocity_target
 
 
 def test_path_begins_at_the_data_and_ends_at_the_noise() -> None:
@@ -39,3 +39,8 @@ def test_training_times_follow_the_logit_normal_where_nothing_is_uniform() -> No
     logits = torch.logit(times)
     assert abs(logits.mean().item()) < 0.03
     assert logits.std().item() == pytest.approx(1.0, abs=0.03)
+
+
+def test_a_picture_of_four_times_the_tokens_is_shifted_twice_as_far() -> None:
+    assert shift_at(16, shift=2.0, of_tokens=16) == 2.0
+    assert shift_at(64, shift=2.0, of_tokens=16) == 4.0

@@ -21,7 +21,7 @@ from models.bundle import Contents, GeneratorBundle
 from models.context import Context
 from models.cost import Cost, transformer_cost
 from models.dit import DiT, Memory
-from models.flow import logit_normal_times, point_on_path, velocity_target
+from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, ImageSize, load_autoencoder
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
@@ -46,7 +46,9 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     uniform_share: Share
     """Share of times drawn uniformly."""
     shift: Annotated[float, Gt(0.0)]
-    """Time shift of the training times towards noise."""
+    """Time shift of the training times towards noise, of pictures of `shift_tokens` noisy tokens."""
+    shift_tokens: Annotated[int, Gt(0)]
+    """Other pictures' shift is by the square root of their tokens (`models.flow.shift_at`)."""
     num_draws: Annotated[int, Gt(0)]
     """Noise draws per sample and step, sharing one clean pass."""
     sampler: SamplerConfig
@@ -126,8 +128,8 @@ class Flow:
             for sample, generator in zip(drawn, generators, strict=True)
         ]
         times = [
-            logit_normal_times(copies, generator=generator, shift=self.config.shift, uniform_share=self.config.uniform_share)
-            for generator in generators
+            logit_normal_times(copies, generator=generator, shift=self._shift(sample), uniform_share=self.config.uniform_share)
+            for sample, generator in zip(drawn, generators, strict=True)
         ]
         return FlowBatch(
             clean=pack_clean(conditions, latent_channels=self.config.dit.latent_channels), data=data,
@@ -163,6 +165,9 @@ class Flow:
         return Generator(
             dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=ImageSize(size_px, size_px)
         )
+
+    def _shift(self, sample: Drawn) -> float:
+        return shift_at(sample.target[0].numel(), shift=self.config.shift, of_tokens=self.config.shift_tokens)
 
     def _told(self, sample: Drawn, generator: torch.Generator) -> str:
         is_dropped = torch.rand((), generator=generator) < self.config.text_dropout
