@@ -9,7 +9,7 @@ step's loss, whose mean is still over all that was planned. They are counted, an
 """
 
 import logging
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import replace
 from itertools import compress
@@ -58,7 +58,8 @@ class Feed(Generic[B]):
         self._samples, self._plan, self._objective, self._source, self._config = samples, plan, objective, source, config
         self._seen, self._bad = 0, 0
         self._named: set[int] = set()
-        self._newest: PackInput[B] | None = None
+        self._filler: PackInput[B] | None = None
+        self._filler_tokens = 0
 
     def target_pictures(self) -> Iterator[list[Tensor]]:
         """Every distinct target that can be decoded, in row order and in parts, so that any number can be looked at.
@@ -100,12 +101,21 @@ class Feed(Generic[B]):
         num_samples, num_left = (sum(len(pack.picks) for pack in compress(packs, counted)) for packs in (work.packs, usable))
         self._count(num_samples, num_samples - num_left, step=work.step)
         packs = [self._pack_input(pack, work, fetched) for pack in usable if pack.picks]
-        self._newest = packs[-1] if packs else self._newest
+        self._find_filler(usable, work, fetched)
         return StepInput(
-            step=work.step, packs=packs, filler=self._newest,
+            step=work.step, packs=packs, filler=self._filler,
             num_rounds=work.num_rounds, num_samples=self._plan.config.batch_samples, num_tokens=work.whole.tokens,
             flops=work.whole.flops, wait_s=0.0, num_bad=num_samples - num_left,
         )  # fmt: skip
+
+    def _find_filler(self, packs: Sequence[Assigned], work: WorkerStep, fetched: Fetched) -> None:
+        """Keep the smallest sample of all steps by itself."""
+        sizes = self._samples.sizes
+        picks = [pick for pack in packs for pick in pack.picks]
+        tokens = [int(sizes.clean_tokens[pick.sample] + sizes.noisy_tokens[pick.sample]) for pick in picks]
+        if picks and (self._filler is None or min(tokens) < self._filler_tokens):
+            smallest = picks[tokens.index(min(tokens))]
+            self._filler, self._filler_tokens = self._pack_input(Assigned((smallest,), None), work, fetched), min(tokens)
 
     def _usable(self, pack: Assigned, fetched: Fetched, *, step: int) -> Assigned:
         """The pack without samples that have a picture that cannot be decoded."""

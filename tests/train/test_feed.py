@@ -156,11 +156,22 @@ def test_too_many_bad_pictures_end_the_run_by_name(pictures_config: Callable[[li
         steps(config, 0, 12)
 
 
-def test_a_worker_left_without_a_sample_has_its_newest_pack_to_fill_in(pictures_config: Callable[[list[int]], FitConfig]) -> None:
+def test_a_worker_left_without_a_sample_has_the_smallest_of_before_to_fill_in(
+    pictures_config: Callable[[list[int]], FitConfig],
+) -> None:
     config = with_feed(pictures_config([0, 1, 2, 3, 4, 5, 6]), FeedConfig(max_bad_fraction=0.99))
     seen = steps(config, 0, 12, num_workers=2)
-    bare = [number for number, item in enumerate(seen) if not item.packs and number]
-    assert bare
-    for number in bare:
-        earlier = [item for item in seen[:number] if item.packs]
-        assert seen[number].filler is (earlier[-1].packs[-1] if earlier else None)
+    first = next(number for number, item in enumerate(seen) if item.packs)
+    assert any(not item.packs for item in seen[first:])
+    assert all(item.filler is None for item in seen[:first])
+    assert all(item.filler is not None and len(item.filler.sample_ids) == 1 for item in seen[first:])
+
+
+def test_what_fills_in_is_the_smallest_sample_so_far(fit_config: FitConfig) -> None:
+    made = feed(fit_config)
+    sizes = {made._samples.id(number): made._samples.sizes.clean_tokens[number] for number in range(len(made._samples))}
+    smallest = min(sizes.values()) + 1000
+    for item in made.steps(0, 6, rank=0, num_workers=1):
+        smallest = min([smallest, *(sizes[name] for pack in item.packs for name in pack.sample_ids)])
+        assert item.filler is not None
+        assert [sizes[name] for name in item.filler.sample_ids] == [smallest]

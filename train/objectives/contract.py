@@ -123,7 +123,7 @@ class StepInput(Generic[B]):
     num_bad: int = 0
     """Samples of this worker that are left out because a picture of theirs cannot be decoded."""
     filler: PackInput[B] | None = None
-    """The newest pack so far: what a pass that only the other workers need runs through, without weight."""
+    """The smallest sample so far, alone: what a pass that only the other workers need runs through, without weight."""
 
 
 @runtime_checkable
