@@ -36,17 +36,18 @@ class Context:
         bounds = [rank * num_tokens // self.size for rank in range(self.size + 1)]
         return Share(self, [end - start for start, end in pairwise(bounds)])
 
-    def require_heads(self, *, num_heads: int, num_kv_heads: int) -> None:
-        """Refuse heads that cannot be shared out evenly.
 
-        Raises:
-            ValueError: the workers do not divide the heads, or neither divides the other for keys and values.
-        """
-        if num_heads % self.size or (num_kv_heads % self.size and self.size % num_kv_heads):
-            raise ValueError(
-                f"num_heads={num_heads} and num_kv_heads={num_kv_heads} cannot be shared by {self.size} workers: they must "
-                "divide the former, and divide the latter or be a multiple of it; share a pack by fewer workers"
-            )
+def require_heads(num_workers: int, *, num_heads: int, num_kv_heads: int) -> None:
+    """Refuse heads that so many workers cannot share out evenly.
+
+    Raises:
+        ValueError: the workers do not divide the heads, or neither divides the other for keys and values.
+    """
+    if num_heads % num_workers or (num_kv_heads % num_workers and num_workers % num_kv_heads):
+        raise ValueError(
+            f"num_heads={num_heads} and num_kv_heads={num_kv_heads} cannot be shared by {num_workers} workers: they must "
+            "divide the former, and divide the latter or be a multiple of it; share a pack by fewer workers"
+        )
 
 
 class Share:

@@ -21,7 +21,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
-from models.context import Context, Share
+from models.context import Context, Share, require_heads
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.sequence import CleanTokens, NoisyTokens
 from models.sizes import DiTConfig
@@ -205,7 +205,7 @@ class DiT(nn.Module):
     def _part(self, num_tokens: int, context: Context | None) -> tuple[slice, Share | None]:
         if context is None:
             return slice(num_tokens), None
-        context.require_heads(num_heads=self.config.num_heads, num_kv_heads=self.config.num_kv_heads)
+        require_heads(context.size, num_heads=self.config.num_heads, num_kv_heads=self.config.num_kv_heads)
         return context.rows(num_tokens), context.share(num_tokens)
 
     def _time(self, time: Float[Tensor, " s"]) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:

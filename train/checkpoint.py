@@ -22,6 +22,7 @@ from typing import Annotated, NamedTuple
 import torch.distributed as dist
 from annotated_types import Ge, Gt
 from pydantic import BaseModel
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 from torch.distributed.checkpoint.state_dict_loader import load
 from torch.distributed.checkpoint.state_dict_saver import save
@@ -39,12 +40,12 @@ _COPY = StagingOptions(use_pinned_memory=False, use_shared_memory=False, use_asy
 class CheckpointConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """How often progress is made safe."""
 
-    every_steps: Annotated[int, Gt(0)]
+    every_steps: Annotated[int, Gt(0)] = 500
     """Steps between checkpoints; the last step is always kept."""
     keep: Annotated[int, Gt(0)] = 2
     """Newest checkpoints kept."""
     keep_every_steps: Annotated[int, Ge(0)] = 0
-    """Checkpoints of multiples of this many steps are kept for good; 0 keeps none."""
+    """The first checkpoint at or after each multiple of this many steps is kept for good; 0 keeps none."""
 
 
 class Damage(NamedTuple):
@@ -103,9 +104,14 @@ class Checkpoints:
         Raises:
             OSError: it could not be written.
         """
-        if self._under_way is not None:
-            self._under_way.result()
-            self._under_way = None
+        under_way, self._under_way = self._under_way, None
+        if under_way is None:
+            return
+        try:
+            under_way.result()
+        except CheckpointException as error:                         # what went wrong with each worker, and no Exception
+            cause, _ = next(iter(error.failures.values()))
+            raise (cause if isinstance(cause, OSError) else OSError(f"the checkpoint could not be written: {cause}")) from error
 
     def close(self) -> None:
         """Wait, and take no more."""
@@ -113,6 +119,8 @@ class Checkpoints:
             self.wait()
         finally:
             self._thread.shutdown()
+            if self._group is not None:
+                dist.destroy_process_group(self._group)
 
     def restore(self, state: TrainState) -> Restored | None:
         """Take up the newest undamaged checkpoint; None when there is none, with training as it was."""
@@ -165,8 +173,8 @@ class Checkpoints:
         for later in _places(self._folder):
             if _step_of(later) > step:
                 shutil.rmtree(later)
-        every = self._config.keep_every_steps
-        passing = [place for place in _places(self._folder) if not every or _step_of(place) % every]
+        lasting = _lasting(_places(self._folder), self._config.keep_every_steps)
+        passing = [place for place in _places(self._folder) if place not in lasting]
         for old in passing[: -self._config.keep]:
             shutil.rmtree(old)
 
@@ -214,6 +222,13 @@ def _places(folder: Path) -> list[Path]:
 
 def _step_of(place: Path) -> int:
     return int(place.name.removeprefix("step-"))
+
+
+def _lasting(places: list[Path], every: int) -> set[Path]:
+    """The first of them at or after every multiple of so many steps; none when it is 0."""
+    steps = [0, *map(_step_of, places)]
+    pairs = zip(places, steps[:-1], steps[1:], strict=True)
+    return {place for place, before, step in pairs if every and step // every > before // every}
 
 
 def _damage(place: Path) -> str | None:

@@ -6,6 +6,8 @@ from annotated_types import Gt
 from pydantic import BaseModel, model_validator
 
 from curation.tables import TableRef
+from models.context import require_heads
+from train.agenda import sharers
 from train.checkpoint import CheckpointConfig
 from train.feed import FeedConfig
 from train.guard import GuardConfig
@@ -17,10 +19,19 @@ from train.optim import OptimConfig
 from train.parallel import ParallelConfig
 from train.parallel.memory import MemoryConfig
 from train.parallel.replicated import DdpConfig
+from train.parallel.sharded import FsdpConfig, require_replicas
+from train.parallel.zero import ZeroConfig
 from train.plan import PlanConfig
 from train.preview import PreviewConfig
 
 Positive = Annotated[int, Gt(0)]
+
+
+EXECUTION = (
+    "feed", "parallel", "memory", "health", "checkpoint", "preview", "log_every_steps", "num_workers", "min_workers", "use_gpu",
+    "cpus_per_worker", "threads_per_worker", "hang_s", "max_failures",
+)  # fmt: skip
+"""Settings that a run may be started with anew, to go on from its newest checkpoint: they change rounding at most."""
 
 
 class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -46,7 +57,7 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """How the network is spread over workers."""
     memory: MemoryConfig = MemoryConfig()
     """What is kept for the backward pass, and what is compiled."""
-    checkpoint: CheckpointConfig
+    checkpoint: CheckpointConfig = CheckpointConfig()
     """How often progress is made safe."""
     preview: PreviewConfig | None = None
     """Pictures of fixed prompts while a generator is trained."""
@@ -74,18 +85,41 @@ class FitConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         """Optimizer steps of all stages."""
         return self.plan.num_steps
 
+    def identity(self) -> "FitConfig":
+        """What decides the result: the same for runs that differ in where, on how many workers and how watched they train."""
+        chosen = {name: getattr(self, name) for name in type(self).model_fields if name not in EXECUTION}
+        return type(self)(**chosen)
+
     @model_validator(mode="after")
     def _previews_are_drawn_by_generators(self) -> "FitConfig":
         if self.preview is not None and not isinstance(self.objective, FlowConfig):
             raise ValueError(f"preview needs an objective that draws, 'flow', got {self.objective.kind!r}; leave preview out")
         return self
 
+    @property
+    def worlds(self) -> range:
+        """Numbers of workers that it may train on."""
+        return range(self.min_workers or self.num_workers, self.num_workers + 1)
+
     @model_validator(mode="after")
-    def _slots_divide(self) -> "FitConfig":
-        fewest = self.min_workers or self.num_workers
-        if fewest > self.num_workers:
-            raise ValueError(f"min_workers={fewest} is more than num_workers={self.num_workers}; give at most as many")
-        for size in range(fewest, self.num_workers + 1):
+    def _workers_fit(self) -> "FitConfig":
+        if not self.worlds:
+            raise ValueError(f"min_workers={self.min_workers} is more than num_workers={self.num_workers}; give at most as many")
+        for size in self.worlds:
             if self.plan.num_slots % size:
                 raise ValueError(f"plan.num_slots={self.plan.num_slots} must be a multiple of the workers, {size}; change one")
+            if isinstance(self.parallel, FsdpConfig):
+                require_replicas(self.parallel, size)
+            if isinstance(self.objective, FlowConfig) and self.plan.context_slots > 1:
+                dit, together = self.objective.dit, len(sharers(range(self.plan.context_slots), size))
+                require_heads(together, num_heads=dit.num_heads, num_kv_heads=dit.num_kv_heads)
+        return self
+
+    @model_validator(mode="after")
+    def _deepspeed_can(self) -> "FitConfig":
+        if isinstance(self.parallel, ZeroConfig):
+            if self.optim.matrices == "muon":
+                raise ValueError("parallel.kind=deepspeed trains with AdamW alone; set optim.matrices=adamw, or use fsdp")
+            if frozen := [stage.name for stage in self.plan.stages if stage.frozen]:
+                raise ValueError(f"parallel.kind=deepspeed cannot freeze parts, stages {frozen} do; use fsdp, or freeze nothing")
         return self

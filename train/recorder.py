@@ -1,7 +1,8 @@
 """What is kept of a run's steps: readings of the meters when they are due, grids of pictures, checkpoints.
 
 Losses are those of the step read, and so is `batch_checksum`, the sum of the CRC-32 of its samples' ids over all workers. Times
-are means over all steps since the last reading, so no slow step hides between two, and `bad_samples` their sum.
+are means over all steps since the last reading, so no slow step hides between two, and `bad_samples` their sum. The wait for data
+is that of the worker that waited longest; other times and memory are the first worker's.
 """
 
 import resource
@@ -79,9 +80,9 @@ class Recorder:
         self._since.add(given, taken)
         if done % self._config.log_every_steps == 0 or done in (1, self._config.num_steps):
             self._read(given, taken)
+        self._keep(done)
         if self._previews is not None and self._previews.is_due(done):
             self._draw(self._previews, done)
-        self._keep(done)
 
     def _keep(self, done: int) -> None:
         is_warned = self._is_warned(done)
@@ -107,6 +108,7 @@ class Recorder:
         batch = float(sum(crc32(name.encode()) for name in counted))
         checksum, num_bad = self._world.total([batch, float(self._since.bad)])
         compute_s = self._world.gathered(self._since.compute_s / self._since.steps)
+        self._since.wait_s = max(self._world.gathered(self._since.wait_s))
         self._note_straggler(compute_s)
         if self._meters is not None:
             values = {"loss": taken.loss, **shared, "gradient_norm": taken.gradient_norm, "rate_factor": taken.rate}

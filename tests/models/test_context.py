@@ -14,7 +14,7 @@ import torch
 import torch.distributed as dist
 
 from infra.settings import CODE_ROOT
-from models.context import Context
+from models.context import Context, require_heads
 from models.dit import DiT
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.sizes import DiTConfig
@@ -109,13 +109,12 @@ def test_runs_cover_all_tokens_once_and_differ_by_one_at_most(num_tokens: int, m
     assert max(map(len, runs)) - min(map(len, runs)) <= 1
 
 
-def test_heads_that_cannot_be_shared_out_are_refused_with_their_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = rank_of(monkeypatch)
-    made(0, 4).require_heads(num_heads=8, num_kv_heads=2)
+def test_heads_that_cannot_be_shared_out_are_refused_with_their_numbers() -> None:
+    require_heads(4, num_heads=8, num_kv_heads=2)
     with pytest.raises(ValueError, match="num_heads=6 and num_kv_heads=2 cannot be shared by 4 workers"):
-        made(0, 4).require_heads(num_heads=6, num_kv_heads=2)
+        require_heads(4, num_heads=6, num_kv_heads=2)
     with pytest.raises(ValueError, match="num_kv_heads=4 cannot be shared by 6 workers"):
-        made(0, 6).require_heads(num_heads=12, num_kv_heads=4)
+        require_heads(6, num_heads=12, num_kv_heads=4)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ def shard(
     policy = MixedPrecisionPolicy(
         param_dtype=torch.bfloat16 if travels_in_bf16 else None, reduce_dtype=torch.float32, cast_forward_inputs=False
     )
+    require_replicas(config, world.size)
     mesh = _mesh(config.replicas, world)
     for block in blocks:
         materialise(block, names, seed=seed)
@@ -55,9 +56,17 @@ def shard(
             part.set_force_sum_reduction_for_comms(True)             # gloo has no scaled sum
 
 
+def require_replicas(config: FsdpConfig, num_workers: int) -> None:
+    """Refuse workers that cannot be divided into that many groups.
+
+    Raises:
+        ValueError: they cannot.
+    """
+    if num_workers % config.replicas:
+        raise ValueError(f"parallel.replicas={config.replicas} must divide the {num_workers} workers; change one of them")
+
+
 def _mesh(replicas: int, world: World) -> DeviceMesh:
-    if world.size % replicas:
-        raise ValueError(f"parallel.replicas={replicas} must divide the {world.size} workers; change one of them")
     if replicas == 1:
         return init_device_mesh(world.device.type, (world.size,), mesh_dim_names=("shard",))
     return init_device_mesh(world.device.type, (replicas, world.size // replicas), mesh_dim_names=("replicate", "shard"))
