@@ -23,6 +23,7 @@ from curation.commit import ColumnFile, Replacement
 from curation.decode import Scaled, Undecodable, decode_scaled
 from curation.signals.contract import VIEW_SIDE_PX, Batch, Compute, Signal
 from curation.staging import Staging
+from infra.errors import one_line_with_type
 
 logger = logging.getLogger(__name__)
 
@@ -305,4 +306,4 @@ def _offsets_of(rows: pa.Table) -> Offsets:
 
 
 def _in_words(error: Exception) -> str:
-    return " ".join(f"{type(error).__name__}: {error}".split())[:300]
+    return one_line_with_type(error, max_characters=300)

@@ -31,7 +31,7 @@ from curation.containers.gif import read_gif
 from curation.containers.header import Header, Undecodable
 from curation.containers.jpeg import read_jpeg
 from curation.containers.kinds import foreign_kind, kind_of, refuse_polyglot
-from curation.containers.others import BROKEN, one_line, open_as, quiet, read_other
+from curation.containers.others import BROKEN, in_words, open_as, quiet, read_other
 from curation.containers.png import read_png
 from curation.containers.upright import turned
 from curation.containers.webp import read_webp
@@ -204,11 +204,11 @@ def _strictly(encoded: bytes, header: Header, factor: int, space: _Space) -> UIn
     except ValueError as error:
         if not str(error).startswith(_HARMLESS):
             cause = "truncated" if "remature end" in str(error) else "damaged"
-            raise Undecodable(cause, one_line(error)) from error
+            raise Undecodable(cause, in_words(error)) from error
     try:
         return _by_libjpeg(encoded, header, factor, space, is_strict=False)
     except ValueError as error:
-        raise Undecodable("damaged", one_line(error)) from error
+        raise Undecodable("damaged", in_words(error)) from error
 
 
 def _is_usual(encoded: bytes, header: Header) -> bool:
@@ -224,7 +224,7 @@ def _is_usual(encoded: bytes, header: Header) -> bool:
     except ValueError as error:
         if "subsampling" in str(error):
             return False
-        raise Undecodable("damaged", one_line(error)) from error
+        raise Undecodable("damaged", in_words(error)) from error
     if (width, height) != header.stored_size:
         raise Undecodable("damaged", f"{width} x {height} px for libjpeg, the first frame header says {header.stored_size}")
     return True
@@ -280,7 +280,7 @@ def _loaded(image: Image.Image) -> Image.Image:
             image.load()
     except BROKEN as error:
         cause = "truncated" if "truncated" in str(error) else "damaged"
-        raise Undecodable(cause, one_line(error)) from error
+        raise Undecodable(cause, in_words(error)) from error
     return image
 
 
@@ -299,7 +299,7 @@ def _in_srgb(image: Image.Image, header: Header) -> Image.Image:
         converted.putalpha(rgba.getchannel("A"))
         return converted
     except BROKEN as error:
-        raise Undecodable("damaged", one_line(error)) from error
+        raise Undecodable("damaged", in_words(error)) from error
 
 
 def _reduced(image: Image.Image, min_side_px: int) -> tuple[UInt8[np.ndarray, "y x 3"], UInt8[np.ndarray, "y x"] | None]:

@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import NamedTuple
 
+from infra.errors import one_line
+
 _ROOM = 10_000
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.5, 30.0
 
@@ -80,9 +82,9 @@ class Outbox:
                 if problem is None:
                     pause_s, self._last_success = _FIRST_PAUSE_S, time.monotonic()
                 elif is_done:
-                    self._give_up(_one_line(problem))
+                    self._give_up(one_line(problem))
                 else:
-                    self._problem = _one_line(problem)
+                    self._problem = one_line(problem)
                     self._pause(pause_s)
                     pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)
                 self._changed.notify_all()
@@ -110,7 +112,3 @@ def _attempt(deliver: Callable[[], object]) -> Exception | None:
     except Exception as error:  # noqa: BLE001  whatever a server answers, deliveries go on
         return error
     return None
-
-
-def _one_line(problem: Exception) -> str:
-    return " ".join(str(problem).split()) or type(problem).__name__

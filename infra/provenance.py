@@ -10,10 +10,8 @@ from pathlib import Path
 
 import psutil
 
+from infra.packages import PACKAGES
 from infra.settings import CODE_ROOT
-
-PACKAGES: tuple[str, ...] = ("pipelines", "curation", "models", "train", "eval", "infra")
-"""Our six top-level packages."""
 
 _REPORTED = (
     "seedbed", "torch", "ray", "pylance", "lance-ray", "mlflow", "transformers", "open-clip-torch", "timm", "numpy", "pyarrow",

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from infra import logs
 from infra.errors import UserError
+from infra.packages import PACKAGES
 from infra.progress import Progress
-from infra.provenance import PACKAGES
 from infra.registry import Registry
 from infra.settings import CODE_ROOT, QUIET_LIBRARIES, Settings
 from infra.storage import Workspace

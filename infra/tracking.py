@@ -24,7 +24,7 @@ import yaml
 from pydantic import BaseModel
 
 from infra import provenance
-from infra.errors import UserError
+from infra.errors import UserError, one_line
 from infra.outbox import Outbox
 from infra.storage import Workspace
 
@@ -185,7 +185,7 @@ class Tracker:
             try:
                 self.client.set_terminated(self._chain_run_id, status="FINISHED")
             except MlflowException as error:
-                logger.warning("the chain's run stays open", extra={"server": self.uri, "problem": _one_line(error)})
+                logger.warning("the chain's run stays open", extra={"server": self.uri, "problem": one_line(error)})
             self._chain_run_id = None
 
     def _open_chain(self) -> str:
@@ -222,7 +222,7 @@ class Tracker:
         except MlflowException as error:
             if not _may_succeed_later(error):
                 return None
-            logger.warning("the tracking server does not answer", extra={"server": self.uri, "problem": _one_line(error)})
+            logger.warning("the tracking server does not answer", extra={"server": self.uri, "problem": one_line(error)})
         return record["run_id"]
 
     def _create(self, job: str, config: BaseModel, *, digest: str) -> str:
@@ -234,7 +234,7 @@ class Tracker:
             if not _may_succeed_later(error):
                 raise
             raise UserError(
-                f"no MLflow answers at {self.uri} ({_one_line(error)}); start it, or correct or unset MLFLOW_TRACKING_URI"
+                f"no MLflow answers at {self.uri} ({one_line(error)}); start it, or correct or unset MLFLOW_TRACKING_URI"
             ) from error
         self._workspace.write_text(json.dumps({"run_id": run_id, "tracking_uri": self.uri}), *_memory_of(job, digest))
         return run_id
@@ -337,10 +337,6 @@ def _may_succeed_later(error: Exception) -> bool:
         status = error.get_http_status_code()
         return status >= 500 or status in (408, 429)
     return isinstance(error, OSError) and not isinstance(error, FileNotFoundError)
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
 
 
 def _create_database(path: Path) -> None:

@@ -82,7 +82,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("interrupted; the same command goes on where it was", file=sys.stderr)
         return EXIT_INTERRUPTED
     except (ValueError, OSError) as error:
-        line = _one_line(error)
+        line = _for_the_user(error)
         if line is None:
             raise
         print(f"seedbed: {line}", file=sys.stderr)
@@ -262,19 +262,19 @@ def _user_error(message: str) -> ValueError:
     return UserError(message)
 
 
-def _one_line(error: BaseException) -> str | None:
+def _for_the_user(error: BaseException) -> str | None:
     """What to tell the user, or None when the error is a defect of ours. Looks through Ray's wrapping of what a worker raised."""
     from pydantic import ValidationError
 
-    from infra.provenance import PACKAGES
+    from infra.errors import is_ours, one_line
     from pipelines.overrides import describe
 
     seen: BaseException | None = error
     while seen is not None:
         if isinstance(seen, ValidationError):
             return describe(seen)
-        if isinstance(seen, ValueError) and type(seen).__module__.partition(".")[0] in PACKAGES:
-            return " ".join(str(seen).split())
+        if is_ours(seen):
+            return one_line(seen)
         if isinstance(seen, OSError) and (seen.errno in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in str(seen)):
             return "no disk space left; free some, or give another --root; the same command goes on where it was"
         if isinstance(seen, PermissionError):

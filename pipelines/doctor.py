@@ -9,7 +9,7 @@ from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from infra.errors import UserError
+from infra.errors import UserError, one_line
 from infra.provenance import hardware
 from infra.session import Session, require_first_party
 from infra.settings import CODE_ROOT, Settings
@@ -149,7 +149,7 @@ def check_ray(settings: Settings) -> Finding:
         session.start_ray()
         return Finding("ok", f"a worker runs our code from {_ask_a_worker()}")
     except (UserError, OSError, RuntimeError, TimeoutError) as error:
-        return Finding("fail", " ".join(str(error).split())[:300])
+        return Finding("fail", one_line(error, max_characters=300))
     finally:
         session.close()
 

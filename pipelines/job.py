@@ -15,8 +15,9 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from infra import logs
+from infra.packages import PACKAGES
 from infra.progress import clock_time
-from infra.provenance import PACKAGES, code_digest
+from infra.provenance import code_digest
 from infra.session import Session
 from infra.storage import Workspace, canonical_json, digest_of, exists, require_free_space, size_bytes
 from infra.tracking import Run

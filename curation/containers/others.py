@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from PIL import Image, TiffImagePlugin
 
 from curation.containers.header import MAX_ICC_BYTES, Header, Kind, Undecodable, header_of, require_pixels
+from infra.errors import one_line_with_type
 
 BROKEN = (
     OSError, ValueError, SyntaxError, EOFError, struct.error, zlib.error, IndexError, KeyError, OverflowError, TypeError,
@@ -32,9 +33,9 @@ def open_as(kind: Kind, encoded: bytes) -> Image.Image:
         with quiet():
             return Image.open(io.BytesIO(encoded), formats=(kind,))
     except Image.DecompressionBombError as error:
-        raise Undecodable("too_large", one_line(error)) from error
+        raise Undecodable("too_large", in_words(error)) from error
     except BROKEN as error:
-        raise Undecodable("damaged", one_line(error)) from error
+        raise Undecodable("damaged", in_words(error)) from error
 
 
 def read_other(kind: Kind, encoded: bytes, *, max_pixels: int) -> Header:
@@ -67,9 +68,9 @@ def _described(kind: Kind, image: Image.Image, max_pixels: int) -> Header:
     return header_of(kind, image.size, orientation=orientation, icc=icc)
 
 
-def one_line(error: BaseException) -> str:
+def in_words(error: BaseException) -> str:
     """An error of a decoder, short enough for a column."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return one_line_with_type(error, max_characters=200)
 
 
 def _check_tiles(image: TiffImagePlugin.TiffImageFile, max_pixels: int) -> None:

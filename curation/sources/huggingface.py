@@ -18,7 +18,7 @@ from curation.sources.cells import pictures_in
 from curation.sources.described import Columns, Defaults, described
 from curation.sources.files import by_shard
 from curation.sources.protocol import BadShard, ReadFailure, Shard, SourceRow, tables_of
-from infra.errors import UserError
+from infra.errors import UserError, one_line
 from infra.storage import digest_of
 
 if TYPE_CHECKING:
@@ -154,7 +154,7 @@ def _load(config: HuggingFaceConfig) -> "Dataset | IterableDataset":
             place = str(path) if path.exists() else config.path
             loaded = load_dataset(place, config.subset, split=config.split, revision=config.revision, streaming=config.streaming)
     except (OSError, ValueError, KeyError) as error:
-        raise UserError(f"cannot load {config.path!r}, split {config.split!r}: {' '.join(str(error).split())[:200]}") from error
+        raise UserError(f"cannot load {config.path!r}, split {config.split!r}: {one_line(error, max_characters=200)}") from error
     loaded = cast("Dataset | IterableDataset", loaded)
     features = loaded.features
     if features is not None and config.image not in features:

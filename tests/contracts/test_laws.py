@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from infra.provenance import PACKAGES
+from infra.packages import PACKAGES
 from infra.settings import CODE_ROOT
 
 LONGEST_FUNCTION_LINES = 40

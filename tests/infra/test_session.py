@@ -6,7 +6,7 @@ import pytest
 
 from infra import session as session_module
 from infra.errors import UserError
-from infra.provenance import PACKAGES
+from infra.packages import PACKAGES
 from infra.session import ForeignPackage, Session, require_first_party
 from infra.settings import CODE_ROOT, Settings
 from infra.untracked import NullTracker

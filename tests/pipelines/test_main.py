@@ -118,8 +118,8 @@ def test_an_error_of_ours_is_found_below_what_ray_wraps_it_in():
     cause = UserError("table x is missing")
     wrapped = ValueError("task failed")
     wrapped.cause = cause  # pyright: ignore[reportAttributeAccessIssue] (as ray.exceptions.RayTaskError has it)
-    assert command_line._one_line(wrapped) == "table x is missing"
-    assert command_line._one_line(ValueError("numpy's")) is None
+    assert command_line._for_the_user(wrapped) == "table x is missing"
+    assert command_line._for_the_user(ValueError("numpy's")) is None
 
 
 def test_a_misspelt_job_is_corrected(capsys):

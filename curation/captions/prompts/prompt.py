@@ -13,7 +13,7 @@ from typing import Literal
 import yaml
 from pydantic import BaseModel, Field, ValidationError, model_validator
 
-from infra.errors import UserError
+from infra.errors import UserError, one_line
 from infra.storage import digest_of
 
 FOLDER = Path(__file__).parent
@@ -75,8 +75,7 @@ def load_prompt(prompt_id: str) -> Prompt:
     try:
         return Prompt.model_validate({"id": prompt_id, **yaml.safe_load(path.read_text(encoding="utf-8"))})
     except (ValidationError, yaml.YAMLError) as error:
-        reason = " ".join(str(error).split())
-        raise UserError(f"prompt file {path} is wrong: {reason}") from error
+        raise UserError(f"prompt file {path} is wrong: {one_line(error)}") from error
 
 
 def load_prompts(prompt_ids: tuple[str, ...]) -> tuple[Prompt, ...]:
