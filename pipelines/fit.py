@@ -1,12 +1,13 @@
 """Fit: train an objective with Ray Train, from the newest checkpoint when the run was broken off, and write its bundle."""
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-import lance
 import torch
 
-from curation.tables import pin
+from curation import commit
+from curation.tables import TableRef, pin
 from infra.errors import UserError
 from infra.provenance import code_digest
 from infra.session import Session
@@ -46,7 +47,7 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
         session.progress.stage(f"fit {config.name}", total=config.num_steps, unit="steps") as bar,
         following(folder, bar, run),
     ):
-        _train(config, lineage, health, folder=folder, bundle=bundle)
+        _train(config, lineage, health, session, folder=folder, bundle=bundle)
     curve = list(readings(folder.meters))
     manifest = read_manifest(bundle)
     last = curve[-1].values
@@ -65,6 +66,7 @@ def _require_usable(config: FitConfig, session: Session) -> None:
     if isinstance(config.objective, FlowConfig):
         require_latents(config.data, read_manifest(Path(config.objective.autoencoder)).digest)
     objective = build(config.objective)
+    _require_parts(config, [name for name, _ in objective.network.named_parameters()])
     samples = load_samples(config.data, "train", unit=objective.unit)
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     if plan.share_over_cap:
@@ -72,6 +74,16 @@ def _require_usable(config: FitConfig, session: Session) -> None:
         session.progress.say(
             f"{plan.share_over_cap:.2%} of {len(samples):,} samples have more than {config.plan.max_tokens:,} tokens: {shared}"
         )
+
+
+def _require_parts(config: FitConfig, names: Sequence[str]) -> None:
+    """Refuse to freeze what is not there: it would be trained without a word."""
+    for stage in config.plan.stages:
+        for prefix in stage.frozen:
+            if not any(name.startswith(prefix) for name in names):
+                parts = sorted({name.partition(".")[0] for name in names})
+                seen = f"stage {stage.name!r} freezes {prefix!r}, but no parameter of the network begins so"
+                raise UserError(f"{seen}; there are: {', '.join(parts)}")
 
 
 def _fit_nodes(config: FitConfig, session: Session, folder: FitFolder) -> Health:
@@ -85,24 +97,29 @@ def _fit_nodes(config: FitConfig, session: Session, folder: FitFolder) -> Health
         events.write("node left out", node=unfit.node.id, host=unfit.node.host, reason=unfit.reason)
     room = sum(each.node.room(cpus_per_worker=config.cpus_per_worker, use_gpu=config.use_gpu) for each in health.fit)
     wanted = config.min_workers or config.num_workers
-    if health.unfit and room < wanted:
-        raise UserError(
-            f"fit needs room for {wanted} workers, but the {len(health.fit)} nodes that are fit have room for {room}; "
-            f"repair the {len(health.unfit)} that are left out ({health.unfit[0]}), or change the limits in health"
-        )
+    if room >= wanted:
+        return health
+    seen = f"fit needs room for {wanted} workers, but the nodes that are fit, {len(health.fit)}, have room for {room}"
+    if health.unfit:
+        left_out = f"repair the {len(health.unfit)} that are left out ({health.unfit[0]}), or change the limits in health"
+        raise UserError(f"{seen}; {left_out}")
+    if session.settings.address is None:
+        raise UserError(f"{seen}; give fewer workers, or less cpus_per_worker, or join a cluster with --address")
+    session.progress.say(f"{seen}: waiting until the cluster has more")
     return health
 
 
-def _train(config: FitConfig, lineage: Lineage, health: Health, *, folder: FitFolder, bundle: Path) -> None:
-    from train.launch import Interrupted, Unusable, launch  # heavy: Ray Train
+def _train(
+    config: FitConfig, lineage: Lineage, health: Health, session: Session, *, folder: FitFolder, bundle: Path
+) -> None:
+    from train.launch import Interrupted, launch  # heavy: Ray Train
 
     try:
         launch(config, lineage, health, folder=folder.place, bundle=bundle)
-    except Unusable as error:
-        raise UserError(str(error)) from error
     except Interrupted as error:
         done = max((reading.step for reading in readings(folder.meters)), default=0)
-        raise UserError(f"fit was asked to stop after step {done:,} of {config.num_steps:,}; run it again to go on") from error
+        session.progress.say(f"fit {config.name} was asked to stop; step {done:,} of {config.num_steps:,} is safe")
+        raise KeyboardInterrupt from error
 
 
 def _lineage(config: FitConfig, run: Run) -> Lineage:
@@ -113,6 +130,6 @@ def _lineage(config: FitConfig, run: Run) -> Lineage:
         parents = (read_manifest(Path(config.objective.autoencoder)).digest,)
     return Lineage(
         run_id=run.id, tables=(TableVersion(uri=config.data.uri, version=config.data.version),),
-        selection=TableVersion(uri=config.data.selection, version=lance.dataset(config.data.selection).version),
+        selection=TableVersion(uri=config.data.selection, version=commit.version_of(pin(TableRef(uri=config.data.selection)))),
         parents=parents, code=code_digest(),
     )  # fmt: skip

@@ -11,6 +11,7 @@ from ray.train.v2._internal.execution.callback import WorkerGroupCallback
 from ray.train.v2._internal.execution.context import TrainRunContext
 from ray.train.v2._internal.execution.worker_group import WorkerGroup
 
+from infra.errors import one_line_with_type
 from train import stopping
 from train.events import Events
 
@@ -35,9 +36,4 @@ class Tell(UserCallback):
         """Ray calls it once workers have failed."""
         for rank, error in worker_exceptions.items():
             cause = error.health_check_failure if isinstance(error, WorkerHealthCheckFailedError) else error
-            self._events.write("worker died", rank=rank, problem=one_line(cause))
-
-
-def one_line(error: Exception) -> str:
-    """Its type and message, not too long."""
-    return " ".join(f"{type(error).__name__}: {error}".split())[:_PROBLEM_CHARACTERS]
+            self._events.write("worker died", rank=rank, problem=one_line_with_type(cause, max_characters=_PROBLEM_CHARACTERS))

@@ -32,7 +32,7 @@ class GuardConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
 Finding = Literal["fine", "not finite", "spike"]
 
 
-class Diverged(RuntimeError):
+class Diverged(ValueError):
     """A run went back as often as it may and struck again."""
 
 

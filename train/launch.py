@@ -1,35 +1,37 @@
 """Runs on Ray Train: a group of workers that is started again at the newest checkpoint when one of them dies.
 
 The driver's SIGTERM or Ctrl-C asks all workers to finish their step, write a checkpoint and end; so does a SIGTERM to one worker,
-after which Ray Train starts the group again where it has room. When Ray knows that a node will be taken away, workers write a
-checkpoint at once and train on until it is.
+after which Ray Train starts the group again where it has room. When Ray knows that a node will be taken away, workers learn of it
+within seconds, write a checkpoint and train on until it is. A run that knows why it cannot go on is not started again.
 """
 
 import json
 import signal
+import threading
 from collections.abc import Iterator
+from concurrent.futures import Future
 from contextlib import contextmanager
 from pathlib import Path
 
-from ray.train import FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
+from ray.train import FailureConfig, RunConfig, ScalingConfig, TrainingFailedError, WorkerGroupError
 from ray.train.torch import TorchConfig, TorchTrainer
 
+from infra.errors import is_ours, one_line_with_type
 from models.bundle import Lineage
 from train import stopping
-from train.callbacks import Listen, Tell, one_line
+from train.callbacks import Listen, Tell
 from train.config import FitConfig
 from train.events import Events
-from train.guard import Diverged
 from train.health import Health
 from train.worker import run_worker, share
 
 
-class Interrupted(RuntimeError):
+class Interrupted(Exception):
     """The run was asked to stop, and did after writing a checkpoint."""
 
 
-class Unusable(ValueError):
-    """What the workers found wrong with the run before its first step."""
+class GaveUp(ValueError):
+    """A worker met what starting again would not help: a mistake of the user's, or steps that do harm again and again."""
 
 
 def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path, bundle: Path) -> None:
@@ -41,12 +43,29 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
 
     Raises:
         Interrupted: it was asked to stop; the next launch goes on.
-        Diverged: steps that do harm came again and again.
-        Unusable: a worker found a mistake of the user's.
-        WorkerGroupError: workers failed more often than `max_failures`.
+        GaveUp: starting again would not help.
+        KeyboardInterrupt: it was asked a second time before it had stopped.
+        TrainingFailedError: workers failed more often than `max_failures`, or Ray Train did.
     """
     stopping.take_back(folder)
-    trainer = TorchTrainer(
+    trainer = _trainer(config, lineage, health, folder=folder, bundle=bundle)
+    with _passing_on(folder) as is_asked:
+        try:
+            _fitted(trainer)
+        except TrainingFailedError as error:
+            if not stopping.given_up(folder):
+                cause = _cause(error)
+                Events(folder, writer="driver").write("failed", problem=one_line_with_type(cause))
+                raise cause from error
+    if why := stopping.given_up(folder):
+        Events(folder, writer="driver").write("failed", problem=why)
+        raise GaveUp(why)
+    if is_asked and not bundle.exists():                             # it may have come to its end all the same
+        raise Interrupted
+
+
+def _trainer(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path, bundle: Path) -> TorchTrainer:
+    return TorchTrainer(
         run_worker,
         train_loop_config={
             "config": config.model_dump_json(), "lineage": lineage.model_dump_json(),
@@ -61,18 +80,22 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
             failure_config=FailureConfig(max_failures=config.max_failures),
         ),
     )  # fmt: skip
-    with _passing_on(folder) as is_asked:
+
+
+def _fitted(trainer: TorchTrainer) -> None:
+    """Run to the end in another thread: in the main one Ray takes Ctrl-C for itself, and aborts without a checkpoint."""
+    ended: Future[None] = Future()
+
+    def run() -> None:
         try:
             trainer.fit()
-        except WorkerGroupError as error:
-            cause = _cause(error)
-            Events(folder, writer="driver").write("failed", problem=one_line(cause))
-            raise cause from error
-    if why := stopping.given_up(folder):
-        Events(folder, writer="driver").write("failed", problem=why)
-        raise Diverged(why)
-    if is_asked and not bundle.exists():                             # it may have come to its end all the same
-        raise Interrupted
+        except BaseException as error:  # noqa: BLE001  handed over to the main thread, which raises it
+            ended.set_exception(error)
+        else:
+            ended.set_result(None)
+
+    threading.Thread(target=run, name="ray-train", daemon=True).start()
+    ended.result()
 
 
 def _scaling(config: FitConfig, health: Health) -> ScalingConfig:
@@ -83,19 +106,21 @@ def _scaling(config: FitConfig, health: Health) -> ScalingConfig:
     )  # fmt: skip
 
 
-def _cause(error: WorkerGroupError) -> Exception:
+def _cause(error: TrainingFailedError) -> Exception:
     """A mistake of the user's by itself, anything else as Ray tells it."""
-    mistakes = [cause for cause in error.worker_failures.values() if isinstance(cause, ValueError)]
-    return Unusable(str(mistakes[0])) if mistakes else error
+    failures = error.worker_failures.values() if isinstance(error, WorkerGroupError) else ()
+    return next((cause for cause in failures if is_ours(cause)), error)
 
 
 @contextmanager
 def _passing_on(folder: Path) -> Iterator[list[int]]:
-    """Pass requests to stop on to the workers; yields the signals that came."""
+    """Pass the first request to stop on to the workers, and end at once on the second; yields the signals that came."""
     came: list[int] = []
 
     def ask(number: int, _: object) -> None:
         came.append(number)
+        if len(came) > 1:
+            raise KeyboardInterrupt
         stopping.ask(folder)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}

@@ -6,22 +6,24 @@ Ray Train's own checkpoint store is not used: its last report can be lost when a
 import json
 import secrets
 import socket
+import time
 from pathlib import Path
 
 import ray.train
 import ray.train.torch
 
+from infra.errors import is_ours, one_line
 from models.bundle import Lineage
 from train.config import FitConfig
 from train.fitting import FitFolder, fit
-from train.guard import Diverged
 from train.health import Peak
 from train.loop import Stopped
 from train.parallel.world import World
-from train.stopping import give_up, is_asked_by_driver
+from train.stopping import give_up, given_up, is_asked_by_driver
 
 _TOKEN = "shared-with"
-_STEPS_BETWEEN_QUESTIONS = 10
+_ASK_EVERY_S = 5.0
+_MOST_STEPS = 1000
 
 
 class UnsharedFolder(ValueError):
@@ -62,6 +64,9 @@ def run_worker(arguments: dict[str, str]) -> None:
         Stopped: this worker, or another, got a signal; a checkpoint of the last step is there. No error when the driver asked.
     """
     require_shared(Path(arguments["folder"]), arguments["token"])
+    if given_up(Path(arguments["folder"])):                          # said before the group was started again
+        ray.train.report({})
+        return
     config = FitConfig.model_validate_json(arguments["config"])
     lineage = Lineage.model_validate_json(arguments["lineage"])
     context = ray.train.get_context()
@@ -69,16 +74,29 @@ def run_worker(arguments: dict[str, str]) -> None:
     folder, bundle = FitFolder(Path(arguments["folder"])), Path(arguments["bundle"])
     peak = Peak(**json.loads(arguments["peak"]))
     try:
-        fit(config, lineage, folder, bundle=bundle, world=world, is_warned=_preemption_notice, peak=peak)
+        fit(config, lineage, folder, bundle=bundle, world=world, is_warned=_Notices(world), peak=peak)
     except Stopped:
         if not is_asked_by_driver(folder.place):
             raise
-    except Diverged as error:                                        # all workers meet it in the same step
-        if world.rank == 0:
-            give_up(folder.place, str(error))
+    except ValueError as error:
+        if is_ours(error):
+            give_up(folder.place, one_line(error))
+        raise
     ray.train.report({})
 
 
-def _preemption_notice(step: int) -> bool:
-    """Whether Ray will take a node of the run away; every worker asks at the same steps."""
-    return step % _STEPS_BETWEEN_QUESTIONS == 0 and ray.train.get_preemption_info() is not None
+class _Notices:
+    """Whether Ray will take a node of the run away, asked every few seconds, by every worker after the same steps."""
+
+    def __init__(self, world: World) -> None:
+        self._world, self._asked_at, self._ask_at, self._is_noticed = world, 0, 0, False
+        self._since = time.monotonic()
+
+    def __call__(self, num_steps_done: int) -> bool:
+        if num_steps_done >= self._ask_at:
+            now = time.monotonic()
+            a_step_s = self._world.gathered((now - self._since) / max(1, num_steps_done - self._asked_at))[0]
+            self._since, self._asked_at = now, num_steps_done
+            self._ask_at = num_steps_done + max(1, min(_MOST_STEPS, int(_ASK_EVERY_S / max(a_step_s, 1e-6))))
+            self._is_noticed = ray.train.get_preemption_info() is not None
+        return self._is_noticed

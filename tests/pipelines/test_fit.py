@@ -3,6 +3,7 @@
 import os
 import signal
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from models.bundle import save_bundle
 from models.generate import load_autoencoder
 from pipelines import fit
 from pipelines.overrides import apply
+from train.config import FitConfig
 from train.events import Events, num_attempts
 from train.meters import readings
 from train.preview import PreviewConfig
@@ -94,3 +96,61 @@ def test_workers_that_do_not_divide_the_slots_are_refused(tmp_path: Path) -> Non
         apply(config, ["num_workers=3"])
     with pytest.raises(UserError, match=r"did you mean 'plan.stages.all.num_steps'"):
         apply(config, ["plan.stages.all.num_step=3"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        (["parallel=1"], "would change structure"),
+        (["plan.context_slots=2", "num_workers=2", "objective.dit.num_heads=3"], "cannot be shared by 2 workers"),
+        (["min_workers=3"], "min_workers=3 is more than num_workers=1"),
+    ],
+)
+def test_what_workers_would_stumble_over_is_refused_with_the_setting(tmp_path: Path, settings: list[str], told: str) -> None:
+    with pytest.raises(UserError, match=told):
+        apply(tiny_fit(tmp_path), settings)
+
+
+def test_engines_refuse_what_they_cannot_do_before_they_are_built(tmp_path: Path) -> None:
+    config = tiny_fit(tmp_path)
+    with pytest.raises(ValueError, match=r"set optim.matrices=adamw"):
+        FitConfig.model_validate({**config.model_dump(), "parallel": {"kind": "deepspeed", "stage": 2}})
+    with pytest.raises(ValueError, match=r"replicas=2 must divide the 1 workers"):
+        FitConfig.model_validate({**config.model_dump(), "parallel": {"kind": "fsdp", "replicas": 2}})
+
+
+def test_freezing_what_is_not_there_is_refused_with_what_is(session: Session, tmp_path: Path) -> None:
+    config = of_steps(tiny_fit(tmp_path), 4)
+    (stage,) = config.plan.stages
+    with pytest.raises(UserError, match=r"freezes 'blocs', but no parameter .* begins so; there are: blocks, latent_in"):
+        fit.run(changed(config, plan={"stages": (stage.model_copy(update={"frozen": ("blocs",)}),)}), session)
+
+
+def test_a_run_is_the_same_on_other_workers_and_another_with_another_seed(tmp_path: Path) -> None:
+    config = tiny_fit(tmp_path)
+    elsewhere = FitConfig.model_validate(
+        {**config.model_dump(), "num_workers": 2, "hang_s": 5.0, "parallel": {"kind": "fsdp"}, "log_every_steps": 7}
+    )
+    assert elsewhere.identity() == config.identity()
+    assert changed(config, plan={"seed": 1}).identity() != config.identity()
+
+
+@pytest.mark.ray
+@pytest.mark.slow
+def test_an_interrupted_run_goes_on_with_other_workers(session: Session, local_ray: None, tmp_path: Path) -> None:
+    config = changed(of_steps(tiny_fit(tmp_path), NUM_STEPS), checkpoint={"every_steps": 10})
+    interrupt = threading.Timer(0, _interrupt_at, args=(20, Path(session.settings.root, "fits")))
+    interrupt.start()
+    with pytest.raises(KeyboardInterrupt):
+        fit.run(config, session)
+    outcome = fit.run(config.model_copy(update={"num_workers": 2}), session)
+    events = Events(Path(outcome.outputs["meters"]).parent, writer="test").all()
+    assert [event.kind for event in events if event.kind != "straggler"] == ["started", "interrupted", "resumed", "finished"]
+    assert [event.facts["num_workers"] for event in events if event.kind in ("started", "resumed")] == [1, 2]
+
+
+def _interrupt_at(step: int, fits: Path) -> None:
+    """Press Ctrl-C once the only fit has done so many steps."""
+    while not any(reading.step >= step for meters in fits.glob("*/meters.jsonl") for reading in readings(meters)):
+        time.sleep(0.02)
+    os.kill(os.getpid(), signal.SIGINT)

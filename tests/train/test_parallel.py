@@ -13,8 +13,11 @@ from tiny_game import Game, batch_of, state_of
 from torch import Tensor
 
 from train.loop import Hooks, train_steps
+from train.objectives import build
 from train.objectives.contract import PackInput, StepInput
 from train.parallel import DdpConfig, FsdpConfig, ParallelConfig, World
+from train.plan import Plan
+from train.samples import load_samples
 
 ENGINES: dict[str, dict[str, object]] = {
     "ddp": {"kind": "ddp"},
@@ -63,6 +66,21 @@ def test_muon_gives_the_same_curve_replicated_and_sharded(tmp_path: Path) -> Non
     train([prepare(tmp_path / name, each) for name, each in kinds.items()], num_workers=2, rendezvous=tmp_path / "rendezvous")
     for name in ("fsdp", "recomputed"):
         assert dict(losses(tmp_path / name)) == pytest.approx(dict(losses(tmp_path / "ddp")), rel=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_samples_above_the_cap_are_trained_on_by_two_workers_together_as_by_one(tmp_path: Path) -> None:
+    plan = {"max_tokens": 20, "context_slots": 2, "batch_samples": 8}
+    config = changed(of_steps(tiny_fit(tmp_path), 6), plan=plan, optim={"matrices": "adamw"})
+    samples = load_samples(config.data, "train", unit="noisy tokens")
+    planned = Plan(config.plan, samples.sizes, cost=build(config.objective).cost)
+    assert all(planned.step(step).shared and any(map(any, planned.step(step).slots)) for step in range(6))
+    kinds = {"one": config, "two": config, "sharded": config.model_validate({**config.model_dump(), "parallel": ENGINES["fsdp"]})}
+    one, *others = [prepare(tmp_path / name, each) for name, each in kinds.items()]
+    train([one], num_workers=1, rendezvous=tmp_path / "alone")
+    train(others, num_workers=2, rendezvous=tmp_path / "together")
+    for folder in others:
+        assert dict(losses(folder)) == pytest.approx(dict(losses(one)), rel=TOLERANCE), folder.name
 
 
 @pytest.fixture
