@@ -42,6 +42,10 @@ _BATCH = 1000                     # MLflow's limit of metrics in one request
 _CHAIN_FILE = "chain.json"
 
 
+OnDelivered = Callable[[], None]
+"""Called from another thread once what was recorded has arrived; never when it is lost, or when nothing is recorded."""
+
+
 class Run(Protocol):
     """What a job may record."""
 
@@ -58,7 +62,7 @@ class Run(Protocol):
         """Numbers named ``stage/quantity_unit``."""
         ...
 
-    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]], *, on_delivered: OnDelivered | None = None) -> None:
         """Numbers of many steps in few requests."""
         ...
 
@@ -70,7 +74,7 @@ class Run(Protocol):
         """Keep a text among the run's artifacts."""
         ...
 
-    def log_image(self, path: Path, key: str, *, step: int) -> None:
+    def log_image(self, path: Path, key: str, *, step: int, on_delivered: OnDelivered | None = None) -> None:
         """Show a local picture under `key`, on a slider over the steps."""
         ...
 
@@ -272,13 +276,13 @@ class MlflowRun:
         """Numbers named ``stage/quantity_unit``."""
         self.log_series([(step or 0, metrics)])
 
-    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]], *, on_delivered: OnDelivered | None = None) -> None:
         """Numbers of many steps in few requests."""
         from mlflow.entities import Metric
 
         now = int(time.time() * 1000)                                # of the measurement, so that what arrives twice is one
         entries = [Metric(key, float(value), now, step) for step, metrics in rows for key, value in metrics.items()]
-        self._deliver(partial(_log_in_batches, self._client, self.id, entries))
+        self._deliver(_and_tell(partial(_log_in_batches, self._client, self.id, entries), on_delivered))
 
     def log_file(self, path: Path, folder: str = "") -> None:
         """Keep a copy of a local file among the run's artifacts; it must stay in its place until the run ends."""
@@ -288,9 +292,10 @@ class MlflowRun:
         """Keep a text among the run's artifacts."""
         self._deliver(partial(self._client.log_text, self.id, text, name))
 
-    def log_image(self, path: Path, key: str, *, step: int) -> None:
+    def log_image(self, path: Path, key: str, *, step: int, on_delivered: OnDelivered | None = None) -> None:
         """Show a local picture under `key`, on a slider over the steps."""
-        self._deliver(partial(_log_image, self._client, self.id, path, key, step=step, timestamp_ms=int(time.time() * 1000)))
+        now = int(time.time() * 1000)
+        self._deliver(_and_tell(partial(_log_image, self._client, self.id, path, key, step=step, timestamp_ms=now), on_delivered))
 
     def log_table(self, ref_uri: str, version: int, context: str) -> None:
         """Say which table at which version went in or came out (`context`: "input", "output", "selection")."""
@@ -315,6 +320,18 @@ class MlflowRun:
 def _memory_of(job: str, digest: str) -> tuple[str, str]:
     """Where the run of a job is remembered while it is under way, so that it is found again without asking anybody."""
     return "jobs", f"{job}-{digest}.run"
+
+
+def _and_tell(call: Callable[[], object], on_delivered: OnDelivered | None) -> Callable[[], object]:
+    """One delivery that tells when it succeeded."""
+    if on_delivered is None:
+        return call
+
+    def both() -> None:
+        call()
+        on_delivered()
+
+    return both
 
 
 def _log_in_batches(client: "MlflowClient", run_id: str, entries: "Sequence[Metric]") -> None:

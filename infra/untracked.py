@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pydantic import BaseModel
 
-from infra.tracking import Run
+from infra.tracking import OnDelivered, Run
 
 
 class NullTracker:
@@ -34,7 +34,7 @@ class NullRun:
     def log_metrics(self, metrics: Mapping[str, float], *, step: int | None = None) -> None:
         """Forget."""
 
-    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]]) -> None:
+    def log_series(self, rows: Sequence[tuple[int, Mapping[str, float]]], *, on_delivered: OnDelivered | None = None) -> None:
         """Forget."""
 
     def log_file(self, path: Path, folder: str = "") -> None:
@@ -43,7 +43,7 @@ class NullRun:
     def log_text(self, text: str, name: str) -> None:
         """Forget."""
 
-    def log_image(self, path: Path, key: str, *, step: int) -> None:
+    def log_image(self, path: Path, key: str, *, step: int, on_delivered: OnDelivered | None = None) -> None:
         """Forget."""
 
     def log_table(self, ref_uri: str, version: int, context: str) -> None:

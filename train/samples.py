@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
-from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, pin
 from curation.tasks import TASKS, Task
 from models.text import most_tokens
 from train.agenda import References, SampleRows
@@ -110,6 +110,7 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
 
     Raises:
         UnusableTable: there is no selection, or it names pictures that the table version does not hold, or holds no latent of.
+        MissingTable: nothing is stored where the table or the selection should be, or a takedown closed it.
     """
     chosen = _chosen(ref, split)
     ids, numbers = _numbered(chosen)
@@ -138,6 +139,7 @@ def require_latents(ref: TableRef, digest: str) -> None:
 
     Raises:
         UnusableTable: a picture selected for training has a latent of another version, or none.
+        MissingTable: see `load_samples`.
     """
     dataset, seen = open_table(ref), f"table {ref.uri} version {ref.version}"
     wanted = f"run `seedbed encode` with the autoencoder of bundle {digest}, or train on that of the table"
@@ -157,7 +159,7 @@ def require_latents(ref: TableRef, digest: str) -> None:
 def _chosen(ref: TableRef, split: Split) -> pa.Table:
     if ref.selection is None:
         raise UnusableTable(f"table {ref.uri} was given without a selection; run `seedbed select` and name its output")
-    selection = lance.dataset(ref.selection)
+    selection = open_table(pin(TableRef(uri=ref.selection)))
     if lacking := set(SELECTION_SCHEMA.names) - set(selection.schema.names):
         raise UnusableTable(f"selection {ref.selection} is of an older release and lacks {min(lacking)!r}; select again")
     chosen = selection.to_table(filter=f"split = '{split}'", batch_size=_CHUNK_ROWS)

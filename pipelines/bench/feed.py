@@ -72,6 +72,7 @@ def _measured(reads: Mapping[tuple[str, int], Read], wait: Mapping[str, float], 
         "every reader gave every picture once": all(len(set(read.ids)) == len(read.ids) == num_files for read in reads.values()),
         "every reader gave the same pixels": len({read.pixel_sum for read in reads.values()}) == 1,
         "no reader kept the order of the files": all(read.ids != sorted(read.ids) for read in reads.values()),
+        "ours reads at least as fast as the best peer": ratios["vs_best_peer"] >= 1.0,
         f"a step takes at least {LEAST_STEP_MS} ms": wait["step_ms"] >= LEAST_STEP_MS,
         f"less than {MOST_WAIT:.0%} of a training is waiting for data": wait["data_wait_fraction"] < MOST_WAIT,
     }

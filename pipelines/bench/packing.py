@@ -5,7 +5,8 @@ hardware that the way of packing leaves to use. A rank is a slot. The cases, wit
 
 * corpus: the embedded corpus for the demo's generator on 4 ranks of 256 samples, some 16 thousand tokens; planned by the most
   tokens that a text may have, judged by those of the text that is told;
-* recipe: the same with the demo's batch of 48 samples, 12 a rank: too few to even out which of its texts a sample is told;
+* recipe: the same with the demo's batch of 48 samples, 12 a rank: too few to even out which of its texts a sample is told, so
+  that 0.95 is asked of it and 0.99 of all others;
 * 64, 256: large pictures for six billion parameters on so many ranks, some 32 thousand tokens each, packs of at most 16,384,
   longer samples shared by eight ranks;
 * 64_fitting, 256_fitting: the same without the longer samples, which no peer shares.
@@ -19,6 +20,7 @@ import resource
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -54,10 +56,15 @@ def run(*, is_quick: bool) -> Measured:
             found.setdefault(way, {})[f"utilisation_{name}"] = share
     ours = found.pop("ours")
     ratios = {name: value / max(peer[name] for peer in found.values()) for name, value in ours.items()}
-    checks = {f"{name} is at least 0.99": value >= 0.99 for name, value in ours.items() if name != "utilisation_recipe"}
+    checks = _checks(ours)
     for size in (10**5, 10**6) if is_quick else (10**5, 10**6, 10**7):
         ours |= {f"planning_{size:.0e}_{name}".replace("e+0", "e"): value for name, value in _in_own_process(size).items()}
     return Measured(ours=ours, peers=found, ratios=ratios, checks=checks)
+
+
+def _checks(utilisations: Mapping[str, float]) -> dict[str, bool]:
+    asked = {name: 0.95 if name == "utilisation_recipe" else 0.99 for name in utilisations}
+    return {f"{name} is at least {asked[name]:g} ({value:.4f})": value >= asked[name] for name, value in utilisations.items()}
 
 
 def _cases() -> dict[str, _Case]:

@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from curation.tasks import TASKS, Task
 from models.cost import Cost, transformer_cost
-from models.sizes import DiTConfig, tiny
+from models.sizes import full, tiny
 from train.plan import Sizes
 
 
@@ -27,12 +27,6 @@ class Mix(NamedTuple):
         """Forward operations of every sample as it is told."""
         return self.cost.of(self.told_tokens, self.sizes.noisy_tokens)
 
-
-FULL = DiTConfig(
-    width=3840, depth=32, num_heads=30, num_kv_heads=10, ffn_width=10_240, latent_channels=32, text_width=2560,
-    rope_axes=(32, 48, 48),
-)  # fmt: skip
-"""Six billion parameters."""
 
 _CORPUS_CELLS, _CORPUS_DRAWS, _CORPUS_DIT = 16, 3, tiny(latent_channels=24, text_width=384)
 """64 px at 16 px a token, noise draws a sample, and the transformer: the recipe `seedbed fit generator`."""
@@ -83,12 +77,13 @@ def _drawn(draws: np.random.Generator, quarters: tuple[int, ...], num: int) -> I
 _SIDES = np.array([512, 1024, 1536, 2048, 4096])
 _TARGET_SHARES, _REFERENCE_SHARES = (0.25, 0.40, 0.15, 0.17, 0.03), (0.5, 0.4, 0.1, 0.0, 0.0)
 _CELL_PX = 32
+_LARGE_DIT = full(latent_channels=32, text_width=2560)
 _MOST_REFERENCES = 10
 _TEXT_TOKENS = (5, 300)
 
 
 def large_pictures(num: int) -> Mix:
-    """Targets of 512² to 4096² pixels in any shape from 1:2 to 2:1, half of them with 1 to 10 references, for `FULL`.
+    """Targets of 512² to 4096² pixels in any shape from 1:2 to 2:1, half of them with 1 to 10 references, for the size `full`.
 
     Weights are any from 0.25 to 2, so that epochs differ in length.
     """
@@ -104,7 +99,7 @@ def large_pictures(num: int) -> Mix:
         tasks=tasks, task_names=TASKS, weights=draws.uniform(0.25, 2.0, num).astype(np.float32),
         clean_tokens=clean, noisy_tokens=_cells(draws, _TARGET_SHARES, num),
     )  # fmt: skip
-    return Mix(sizes, clean, transformer_cost(FULL), {"t2i": 0.5, "edit": 0.3, "compose": 0.2})
+    return Mix(sizes, clean, transformer_cost(_LARGE_DIT), {"t2i": 0.5, "edit": 0.3, "compose": 0.2})
 
 
 def _cells(draws: np.random.Generator, shares: tuple[float, ...], num: int) -> Int[np.ndarray, " n"]:

@@ -3,6 +3,7 @@ import logging
 import socket
 import sqlite3
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -87,24 +88,30 @@ def test_a_run_keeps_numbers_settings_files_and_tables(tracker, tmp_path):
 
 
 def test_pictures_lie_on_a_slider_over_the_steps(tracker, tmp_path):
+    arrived: list[int] = []
     with tracker.run("fit", CONFIG, digest="d") as run:
         for step in (10, 20):
             Image.new("RGB", (8, 8), (step, 0, 0)).save(tmp_path / f"{step}.png")
-            run.log_image(tmp_path / f"{step}.png", "preview", step=step)
+            run.log_image(tmp_path / f"{step}.png", "preview", step=step, on_delivered=partial(arrived.append, step))
+    assert arrived == [10, 20]
     names = [Path(each.path).name for each in tracker.client.list_artifacts(run.id, "images")]
     assert {name.split("+")[2] for name in names if name.startswith("preview+step+")} == {"10", "20"}
 
 
-def test_records_made_while_the_database_is_locked_arrive_later(tracker, workspace):
+def test_records_made_while_the_database_is_locked_arrive_later_and_tell_when(tracker, workspace):
+    arrived: list[str] = []
     with tracker.run("fit", CONFIG, digest="d") as run:
         locker = sqlite3.connect(workspace.local("mlflow.db"), isolation_level=None)
         locker.execute("BEGIN EXCLUSIVE")
         for step in range(50):
             run.log_metrics({"fit/loss": 1.0}, step=step)            # returns although nothing can be written
+        run.log_series([(50, {"fit/loss": 1.0})], on_delivered=lambda: arrived.append("series"))
+        assert arrived == []
         locker.execute("ROLLBACK")
         locker.close()
+    assert arrived == ["series"]
     history = tracker.client.get_metric_history(run.id, "fit/loss")
-    assert sorted(entry.step for entry in history) == list(range(50))
+    assert sorted(entry.step for entry in history) == list(range(51))
 
 
 @pytest.fixture(params=["refuses", "hangs"])
@@ -120,15 +127,17 @@ def silent_server(request, monkeypatch) -> Iterator[str]:
 
 
 def test_a_run_that_was_broken_off_goes_on_without_its_server(silent_server, workspace, caplog):
+    arrived: list[str] = []
     tracker = Tracker(workspace, tracking_uri=silent_server, patience_s=0.5)
     workspace.write_text(json.dumps({"run_id": "known", "tracking_uri": silent_server}), "jobs", "fit-d.run")
     with caplog.at_level(logging.WARNING), tracker.run("fit", CONFIG, digest="d") as run:
-        run.log_series([(step, {"fit/loss": 1.0}) for step in range(100)])
+        run.log_series([(step, {"fit/loss": 1.0}) for step in range(100)], on_delivered=lambda: arrived.append("series"))
         assert run.id == "known"
     (warning,) = [record for record in caplog.records if record.getMessage() == "not all of a run is recorded"]
     said = vars(warning)
     assert said["num_deliveries"] == 3                               # the configuration, the series and the end
     assert said["server"] == silent_server
+    assert arrived == []
 
 
 def test_a_first_run_without_a_server_is_refused(silent_server, workspace):

@@ -1,6 +1,7 @@
 """The feed: packs of the plan, made of rows of the pinned table."""
 
 import logging
+import threading
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -87,11 +88,13 @@ def test_every_step_says_how_long_it_was_waited_for(fit_config: FitConfig, caplo
 
 
 def test_what_works_ahead_ends_with_the_iteration(fit_config: FitConfig) -> None:
+    before = set(threading.enumerate())
     inputs = feed(fit_config).steps(0, 12, rank=0, num_workers=1)
     assert next(inputs).step == 0
+    begun = set(threading.enumerate()) - before
+    assert [thread.name for thread in begun] == ["ahead"]
     inputs.close()
-    with pytest.raises(StopIteration):
-        next(inputs)
+    assert not any(thread.is_alive() for thread in begun)
 
 
 def test_targets_come_once_each_in_row_order(fit_config: FitConfig) -> None:

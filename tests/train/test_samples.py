@@ -8,7 +8,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from curation.tables import SELECTION_SCHEMA, TableRef
+from curation.commit import supersede
+from curation.tables import SELECTION_SCHEMA, MissingTable, SupersededTable, TableRef
 from models.text import most_tokens
 from train import samples as loading
 from train.samples import Samples, UnusableTable, load_samples, require_latents
@@ -144,6 +145,18 @@ def test_a_split_without_rows_is_refused(tmp_path: Path) -> None:
 def test_a_table_without_selection_is_refused(ref: TableRef) -> None:
     with pytest.raises(UnusableTable, match="without a selection"):
         load_samples(ref.model_copy(update={"selection": None}), "train", unit="noisy tokens")
+
+
+def test_a_selection_that_a_takedown_closed_names_its_successor(ref: TableRef) -> None:
+    assert ref.selection is not None
+    supersede(ref.selection, "selections/remaining.lance")
+    with pytest.raises(SupersededTable, match=r"use its successor selections/remaining\.lance"):
+        load_samples(ref, "train", unit="noisy tokens")
+
+
+def test_a_selection_that_is_not_there_is_named(ref: TableRef) -> None:
+    with pytest.raises(MissingTable, match=r"no table at nowhere\.lance"):
+        load_samples(ref.model_copy(update={"selection": "nowhere.lance"}), "train", unit="noisy tokens")
 
 
 def test_latents_of_another_autoencoder_are_refused(tmp_path: Path) -> None:

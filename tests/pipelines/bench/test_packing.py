@@ -64,6 +64,16 @@ def test_every_way_uses_at_most_all_of_the_hardware() -> None:
         assert 0.3 < share <= 1 + 1e-9, way
 
 
+def test_every_case_is_held_to_a_bound_and_the_recipe_s_small_batch_to_one_of_its_own() -> None:
+    shares = {"utilisation_recipe": 0.96, "utilisation_64": 0.989, "utilisation_256": 0.99}
+    assert packing._checks(shares) == {
+        "utilisation_recipe is at least 0.95 (0.9600)": True,
+        "utilisation_64 is at least 0.99 (0.9890)": False,
+        "utilisation_256 is at least 0.99 (0.9900)": True,
+    }
+    assert not any(packing._checks({"utilisation_recipe": 0.949}).values())
+
+
 def test_the_corpus_is_told_no_more_than_its_bound_allows() -> None:
     mix = corpus(3000)
     assert (mix.told_tokens <= mix.sizes.clean_tokens).all()
