@@ -2,7 +2,7 @@
 
 import hashlib
 import multiprocessing
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
@@ -115,7 +115,7 @@ def tiny_fit(place: Path, *, prefix: str = "p") -> FitConfig:
     )  # fmt: skip
 
 
-def changed(config: FitConfig, **parts: dict[str, object]) -> FitConfig:
+def changed(config: FitConfig, **parts: Mapping[str, object]) -> FitConfig:
     """The configuration with some settings of some parts replaced, validated anew."""
     data = config.model_dump()
     return FitConfig.model_validate({**data, **{name: {**data[name], **part} for name, part in parts.items()}})
