@@ -1,12 +1,14 @@
-"""``--set path=value``: change leaves of a configuration that a recipe made.
+"""``--set path=value``: change a configuration that a recipe made.
 
-Only values change, never structure: choosing another model or objective by a flag would carry settings of the one into the
-other (AdamW's learning rate into Muon), so that is a recipe's business. Values are YAML, validated by the configuration. An
-element of a list is reached by its `reason` or its `name`: ``rules.drop.blurred.limit=20``, ``plan.stages.all.num_steps=100``.
+A leaf gets another value: YAML, validated by the configuration. A part of which there are several kinds is chosen by its kind,
+``parallel=fsdp``, and comes with that kind's defaults: settings of the one never reach the other (AdamW's learning rate Muon's).
+A part that may be left out is left out by ``preview=null``. An element of a list is reached by its `reason` or its `name`:
+``rules.drop.blurred.limit=20``, ``plan.stages.all.num_steps=100``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
+from types import NoneType
 from typing import Literal, TypeVar, get_args, get_origin
 
 import yaml
@@ -18,17 +20,17 @@ ConfigT = TypeVar("ConfigT", bound=BaseModel)
 
 
 def apply(config: ConfigT, assignments: Sequence[str]) -> ConfigT:
-    """The configuration with its leaves changed as in ``["optim.steps=10", "seed=2"]``, validated as a whole.
+    """The configuration changed as in ``["optim.steps=10", "parallel=fsdp"]``, one after another, validated as a whole.
 
     Raises:
-        UserError: an assignment without ``=``, an unknown or structural setting, or a value that the configuration refuses.
+        UserError: an assignment without ``=``, an unknown setting or kind, or a value that the configuration refuses.
     """
-    data = config.model_dump()
+    data, shape = config.model_dump(), config
     for assignment in assignments:
         path, separator, text = assignment.partition("=")
         if not separator or not path:
             raise UserError(f"--set {assignment!r} is not of the form path=value; give for example --set seed=1")
-        _assign(config, data, path=path.strip(), text=text)
+        shape = _assign(shape, data, path=path.strip(), text=text)
     return validated(type(config), data)
 
 
@@ -53,9 +55,9 @@ def describe(error: ValidationError) -> str:
 
 
 def leaves(config: BaseModel, prefix: str = "") -> Iterator[str]:
-    """Paths of all settings that ``--set`` may change."""
+    """Paths of all settings that are values, not parts."""
     for name in type(config).model_fields:
-        value = getattr(config, name)
+        value = getattr(config, name, None)                          # nothing yet: a part that was chosen, before it is validated
         if isinstance(value, BaseModel):
             yield from leaves(value, f"{prefix}{name}.")
         elif rules := _rules_in(value):
@@ -65,15 +67,57 @@ def leaves(config: BaseModel, prefix: str = "") -> Iterator[str]:
             yield prefix + name
 
 
-def _assign(config: BaseModel, data: dict[str, object], *, path: str, text: str) -> None:
+def _assign(config: ConfigT, data: dict[str, object], *, path: str, text: str) -> ConfigT:
+    """Change `data`; returns the configuration's shape after it, in which settings of a part that was chosen are found."""
     *parents, leaf = path.split(".")
     model, branch = _descend(config, data, parents=parents, path=path)
     if leaf not in type(model).model_fields:
         raise _unknown(config, path)
-    value = getattr(model, leaf)
-    if isinstance(value, BaseModel) or _rules_in(value) or _is_discriminator(model, leaf):
+    value = getattr(model, leaf, None)
+    if _rules_in(value) or _is_discriminator(model, leaf):
         raise UserError(f"--set {path} would change structure, not a value; choose a recipe for that, or set one of its leaves")
-    branch[leaf] = _parse(path, text, current=value)
+    if not isinstance(value, BaseModel):
+        branch[leaf] = _parse(path, text, current=value)
+        return config
+    part = _chosen(model, leaf, path=path, text=text.strip())
+    branch[leaf] = None if part is None else part.model_dump()
+    return _with_part(config, path.split("."), part)
+
+
+def _chosen(model: BaseModel, name: str, *, path: str, text: str) -> BaseModel | None:
+    """The part of the kind that `text` names, with its defaults; it is validated with the whole."""
+    options = _options(type(model).model_fields[name].annotation)
+    kinds = {kind: option for option in options for kind in _kinds(option)}
+    if text in kinds:
+        return kinds[text].model_construct(kind=text)
+    if text in ("null", "") and NoneType in options:
+        return None
+    known = ", ".join([*kinds, *(["null"] if NoneType in options else [])])
+    problem = f"there is no such kind, but {known}; choose one" if known else "it is a part, not a value"
+    raise UserError(f"--set {path}={text}: {problem}, or set one of its leaves")
+
+
+def _options(annotation: object) -> list[type]:
+    """The classes in a union, in unions within it too."""
+    if isinstance(annotation, type):
+        return [annotation]
+    return [option for inner in get_args(annotation) for option in _options(inner)]
+
+
+def _kinds(option: type) -> tuple[str, ...]:
+    kind = option.model_fields.get("kind") if issubclass(option, BaseModel) else None
+    return get_args(kind.annotation) if kind is not None else ()
+
+
+def _with_part(config: ConfigT, names: Sequence[str], part: BaseModel | None) -> ConfigT:
+    name, *deeper = names
+    below = getattr(config, name)
+    new: object = part
+    if rules := _rules_in(below):
+        new = tuple(_with_part(rule, deeper[1:], part) if key == deeper[0] else rule for key, rule in rules.items())
+    elif deeper:
+        new = _with_part(below, deeper, part)
+    return config.model_copy(update={name: new})
 
 
 def _descend(

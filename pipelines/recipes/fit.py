@@ -17,11 +17,16 @@ from train.objectives.flow import FlowConfig
 from train.optim import OptimConfig
 from train.plan import PlanConfig, StageConfig
 from train.precision import native_precision
+from train.preview import PreviewConfig
 from train.schedule import Linear
 
 SIZE_PX = 64
 LATENT_CHANNELS = 24
 SAMPLER = SamplerConfig(num_steps=16, guidance=2.0, shift=1.0)
+PREVIEWED = tuple(
+    f"A {thing} in {style} style."
+    for style in ("flat", "outlined") for thing in ("red apple", "hamburger", "slice of pizza", "bunch of grapes")
+)  # fmt: skip
 
 
 def autoencoder(workspace: Workspace) -> FitConfig:
@@ -111,5 +116,5 @@ def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
             adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, schedule=Linear(warmup_steps=30, final_share=0.01), clip_norm=1.0
         ),
         loop=LoopConfig(precision=native_precision(), ema_decay=0.99),
-        checkpoint=CheckpointConfig(every_steps=50),
+        checkpoint=CheckpointConfig(every_steps=50), preview=PreviewConfig(every_steps=100, prompts=PREVIEWED),
     )  # fmt: skip

@@ -49,7 +49,9 @@ def test_text_stays_text():
         ("learning_rate=1", "did you mean 'optim.learning_rate'"),
         ("steps.more=1", "--set steps.more: Config has no such setting"),
         ("optim.kind=muon", "would change structure"),
-        ("optim={kind: muon}", "would change structure"),
+        ("optim={kind: muon}", "there is no such kind, but adamw, muon; choose one, or set one of its leaves"),
+        ("optim=null", "there is no such kind, but adamw, muon"),
+        ("optim=adamw", "setting optim.adamw.learning_rate: Field required"),
         ("steps", "not of the form path=value"),
         ("steps=many", r"setting steps: .*valid integer.* \(got 'many'\)"),
         ("steps=-1", r"setting steps: .*greater than 0 \(got -1\)"),
@@ -73,6 +75,27 @@ class Rule(BaseModel, frozen=True, extra="forbid"):
 
 class Ruled(BaseModel, frozen=True, extra="forbid"):
     drop: tuple[Rule, ...]
+
+
+def test_a_part_is_chosen_by_its_kind_and_carries_nothing_of_the_one_before():
+    assert apply(CONFIG, ["optim=muon"]).optim == Muon()
+    assert apply(CONFIG, ["optim=muon", "optim.learning_rate=0.1"]).optim == Muon(learning_rate=0.1)
+    assert apply(CONFIG, ["optim=muon", "optim=adamw", "optim.learning_rate=0.1"]).optim == AdamW(learning_rate=0.1)
+
+
+class Steps(BaseModel, frozen=True, extra="forbid"):
+    reason: str
+    optim: Annotated[AdamW | Muon, Field(discriminator="kind")] | None = None
+
+
+class Staged(BaseModel, frozen=True, extra="forbid"):
+    stages: tuple[Steps, ...]
+
+
+def test_parts_of_elements_are_chosen_too_and_optional_ones_left_out():
+    staged = Staged(stages=(Steps(reason="first", optim=AdamW(learning_rate=1.0)), Steps(reason="last", optim=Muon())))
+    changed = apply(staged, ["stages.first.optim=muon", "stages.first.optim.learning_rate=3", "stages.last.optim=null"])
+    assert changed.stages == (Steps(reason="first", optim=Muon(learning_rate=3.0)), Steps(reason="last"))
 
 
 def test_rules_in_a_list_are_reached_by_their_reason():
