@@ -2,6 +2,8 @@
 PY ?= python3
 BIN := .venv/bin
 .DEFAULT_GOAL := help
+# Images of containers often forbid it; then each of the hundred processes of a demo would compile 2,000 modules again (5 s of CPU time).
+unexport PYTHONDONTWRITEBYTECODE
 .PHONY: help setup demo test test-slow test-gpu faults lint serve bench pretrained
 
 help: ## this list
