@@ -22,6 +22,7 @@ import torch
 from einops import rearrange
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
+from torch._compile import _disable_dynamo  # torch.compiler.disable imports the compiler, 3.6 s a process
 from torch.autograd.function import FunctionCtx
 from torch.nn import functional
 
@@ -214,7 +215,7 @@ def _cells(lengths: Int[Tensor, " s"]) -> tuple[Int[Tensor, "s k"], Bool[Tensor,
     return torch.minimum(cell, (lengths[:, None] - 1).clamp(min=0)), cell < lengths[:, None]
 
 
-@torch.compiler.disable(reason="every pack has rectangles of its own, and their work is matrix products")
+@_disable_dynamo                                                     # every pack has rectangles of its own
 def _in_rectangles(
     queries: Float[Tensor, "n h e"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], seen: Rectangles
 ) -> Float[Tensor, "n h e"]:

@@ -17,6 +17,7 @@ import torch
 import torch.distributed as dist
 from jaxtyping import Float
 from torch import Tensor
+from torch._compile import _disable_dynamo  # torch.compiler.disable imports the compiler, 3.6 s a process
 from torch.autograd.function import FunctionCtx
 
 
@@ -72,7 +73,7 @@ class Share:
         return received.unflatten(0, (size, own)).transpose(0, 1).flatten(1, 2)
 
 
-@torch.compiler.disable(reason="it waits for other workers")
+@_disable_dynamo                                                     # it waits for other workers
 def _exchanged(
     rows: Float[Tensor, "k h e"], sent: list[int], received: list[int], group: dist.ProcessGroup | None
 ) -> Float[Tensor, "l h e"]:

@@ -1,5 +1,7 @@
 """A run on Ray Train: what every worker of the group does.
 
+Ray Train's controller, a process of its own, reads this module too: what trains is imported by the worker once it runs.
+
 Ray Train's own checkpoint store is not used: its last report can be lost when a worker dies right after it.
 """
 
@@ -8,18 +10,16 @@ import secrets
 import socket
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import ray.train
 import ray.train.torch
 
 from infra.errors import is_ours, one_line
-from models.bundle import Lineage
-from train.config import FitConfig
-from train.fitting import FitFolder, fit
-from train.health import Peak
-from train.loop import Stopped
-from train.parallel.world import World
 from train.stopping import give_up, given_up, is_asked_by_driver
+
+if TYPE_CHECKING:
+    from train.parallel.world import World
 
 _TOKEN = "shared-with"
 _ASK_EVERY_S = 5.0
@@ -63,6 +63,13 @@ def run_worker(arguments: dict[str, str]) -> None:
         UnsharedFolder: this worker does not see the driver's folder.
         Stopped: this worker, or another, got a signal; a checkpoint of the last step is there. No error when the driver asked.
     """
+    from models.bundle import Lineage
+    from train.config import FitConfig
+    from train.fitting import FitFolder, fit
+    from train.health import Peak
+    from train.loop import Stopped
+    from train.parallel.world import World
+
     require_shared(Path(arguments["folder"]), arguments["token"])
     if given_up(Path(arguments["folder"])):                          # said before the group was started again
         ray.train.report({})
@@ -88,7 +95,7 @@ def run_worker(arguments: dict[str, str]) -> None:
 class _Notices:
     """Whether Ray will take a node of the run away, asked every few seconds, by every worker after the same steps."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: "World") -> None:
         self._world, self._asked_at, self._ask_at, self._is_noticed = world, 0, 0, False
         self._since = time.monotonic()
 
