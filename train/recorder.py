@@ -127,7 +127,7 @@ class Recorder:
 
     def _note_straggler(self, compute_s: list[float]) -> None:
         """Say which worker computes longest, when it is another one than before."""
-        slow = stragglers(compute_s, [""] * len(compute_s))
+        slow = stragglers(compute_s)
         if slow and slow[0].rank != self._straggler and self._world.rank == slow[0].rank:
             seconds, ratio = round(slow[0].seconds, 4), round(slow[0].ratio, 2)
             self._events.write("straggler", rank=slow[0].rank, host=socket.gethostname(), seconds=seconds, ratio=ratio)

@@ -249,7 +249,6 @@ class Straggler(NamedTuple):
     """A worker that computes for longer than the others."""
 
     rank: int
-    host: str
     seconds: float
     """Of a step."""
     ratio: float
@@ -259,17 +258,16 @@ class Straggler(NamedTuple):
 STRAGGLER_RATIO = 1.2
 
 
-def stragglers(seconds_by_rank: Sequence[float], hosts: Sequence[str]) -> list[Straggler]:
+def stragglers(seconds_by_rank: Sequence[float]) -> list[Straggler]:
     """Workers slower than 1.2 times the median, the slowest first.
 
     Args:
         seconds_by_rank: what each worker computed for in a step, without waiting for data or for others.
-        hosts: machine of every worker.
     """
     median = statistics.median(seconds_by_rank)
     slow = [
-        Straggler(rank, host, seconds, seconds / median)
-        for rank, (seconds, host) in enumerate(zip(seconds_by_rank, hosts, strict=True))
+        Straggler(rank, seconds, seconds / median)
+        for rank, seconds in enumerate(seconds_by_rank)
         if seconds > STRAGGLER_RATIO * median
     ]
     return sorted(slow, key=lambda each: -each.ratio)
