@@ -49,6 +49,16 @@ def test_every_engine_follows_one_curve_and_goes_on_from_the_checkpoint_of_anoth
         assert dict(losses(folder)) == pytest.approx(expected, rel=TOLERANCE), folder.name
 
 
+@pytest.mark.slow
+def test_weights_in_shards_that_are_replicated_follow_the_curve_too(tmp_path: Path) -> None:
+    """Two replicas of two shards each: with two workers, one of the two would have nothing to do."""
+    config = changed(of_steps(tiny_fit(tmp_path), 8), plan={"num_slots": 4, "batch_samples": 8}, optim={"matrices": "adamw"})
+    hsdp = config.model_validate({**config.model_dump(), "parallel": ENGINES["hsdp"]})
+    train([prepare(tmp_path / "whole", config)], num_workers=1, rendezvous=tmp_path / "alone")
+    train([prepare(tmp_path / "parts", hsdp)], num_workers=4, rendezvous=tmp_path / "together")
+    assert dict(losses(tmp_path / "parts")) == pytest.approx(dict(losses(tmp_path / "whole")), rel=TOLERANCE)
+
+
 def _half_done(place: Path, source: str) -> Path:
     """A copy of a run whose newest checkpoint is that of step 6."""
     folder = place / f"from-{source}"
@@ -66,6 +76,15 @@ def test_muon_gives_the_same_curve_replicated_and_sharded(tmp_path: Path) -> Non
     train([prepare(tmp_path / name, each) for name, each in kinds.items()], num_workers=2, rendezvous=tmp_path / "rendezvous")
     for name in ("fsdp", "recomputed"):
         assert dict(losses(tmp_path / name)) == pytest.approx(dict(losses(tmp_path / "ddp")), rel=TOLERANCE)
+
+
+@pytest.mark.slow
+def test_blocks_that_are_compiled_and_recomputed_follow_the_curve_too(tmp_path: Path) -> None:
+    config = changed(of_steps(tiny_fit(tmp_path), 6), optim={"matrices": "adamw"})
+    compiled = changed(config, memory={"recompute": "selective", "compile": True})
+    folders = [prepare(tmp_path / "plain", config), prepare(tmp_path / "compiled", compiled)]
+    train(folders, num_workers=1, rendezvous=tmp_path / "rendezvous")
+    assert dict(losses(folders[1])) == pytest.approx(dict(losses(folders[0])), rel=TOLERANCE)
 
 
 @pytest.mark.slow
