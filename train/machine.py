@@ -1,7 +1,7 @@
 """What this machine can do: rates of arithmetic, memory, disk and network, measured in a second or two.
 
-A rate is the best of a few repetitions: neighbours only ever slow a measurement down. Rates of a machine with several GPUs are
-those of its slowest one, because all wait for it.
+A rate is the best of a few repetitions: whatever else runs only ever slows a measurement down. Rates of a machine with several
+GPUs are those of its slowest one, because all wait for it.
 """
 
 import os

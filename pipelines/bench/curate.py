@@ -1,7 +1,7 @@
 """Curation from files to decisions, beside Data-Juicer, img2dataset, cleanvision and Daft, on a corpus whose truth is known.
 
 Every tool runs as a program of its own with two workers, on the same files from a warm page cache, in turns. What counts is CPU
-time of the whole tree of its processes, which neighbours on the machine disturb least, and how right it was.
+time of the whole tree of its processes, which load disturbs least, and how right it was.
 
 * Ours: fifteen measurements of each picture into a Lance table, decisions on duplicates and filters, on a local Ray of two
   workers. It is compared with each peer's smaller piece of the work. `ours, stored` does the same with the pictures copied into

@@ -3,7 +3,7 @@
 All readers are programs of their own that read the same JPEG and PNG files of the generated corpus with two processes and decode
 them with one function; each has them in the form it expects: a Lance table, Parquet shards, tar shards, files. The shards are
 shuffled and go through a buffer, the table and the files are shuffled whole. They run in turns, from a warm page cache. The rate
-is taken once a reader has settled; CPU time, Ray's own included, stands beside it, for neighbours on the machine disturb it less.
+is taken once a reader has settled; CPU time, Ray's own included, stands beside it, which load disturbs less.
 
 The second half trains the recipe of the generator on cached latents and says which share of its time it waits for batches.
 """

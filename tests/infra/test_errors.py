@@ -4,7 +4,7 @@ import pytest
 
 from curation.tables import MissingTable
 from infra.errors import UserError, is_ours, one_line, one_line_with_type
-from train.guard import Diverged
+from train.guard import RolledBack
 
 
 @pytest.mark.parametrize("error", [UserError("no such table"), MissingTable("no such table")])
@@ -17,7 +17,7 @@ def test_errors_of_others_and_errors_that_are_no_mistake_are_not_ours():
         json.loads("")
     assert not is_ours(raised.value)
     assert not is_ours(ValueError("numpy's"))
-    assert not is_ours(Diverged("three strikes"))
+    assert not is_ours(RolledBack("three strikes"))
 
 
 def test_a_message_of_many_lines_becomes_one():
