@@ -101,7 +101,7 @@ def test_workers_that_do_not_divide_the_slots_are_refused(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("settings", "told"),
     [
-        (["parallel=1"], "would change structure"),
+        (["parallel=1"], "there is no such kind, but ddp, fsdp, deepspeed; choose one"),
         (["plan.context_slots=2", "num_workers=2", "objective.dit.num_heads=3"], "cannot be shared by 2 workers"),
         (["min_workers=3"], "min_workers=3 is more than num_workers=1"),
     ],
