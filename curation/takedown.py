@@ -83,6 +83,8 @@ class Affected(BaseModel, frozen=True, extra="forbid"):
     """Folders of bundles of another format, which may have seen the rows."""
     places: tuple[str, ...] = ()
     """Files and folders of the workspace with pictures made from the rows; erased as a whole, job records keep the scores."""
+    exports: tuple[str, ...] = ()
+    """Files with pictures of the rows that were written where the user asked. They are named, not erased."""
 
     @property
     def is_anything_left(self) -> bool:
@@ -99,6 +101,7 @@ class Affected(BaseModel, frozen=True, extra="forbid"):
             bundles=_once(self.bundles, other.bundles),
             unreadable_bundles=_once(self.unreadable_bundles, other.unreadable_bundles),
             places=_once(self.places, other.places),
+            exports=_once(self.exports, other.exports),
         )
 
 

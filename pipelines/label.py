@@ -36,6 +36,7 @@ from infra.errors import UserError
 from infra.session import Session, open_session
 from infra.settings import Settings
 from infra.storage import Workspace
+from pipelines import exports
 from pipelines.columns import fill
 from pipelines.finding import Finder
 
@@ -87,6 +88,7 @@ def export(question: Question, session: Session, page: Path, *, limit: int, wher
     if not asked:
         raise UserError(f"no measured picture is left to ask about for {question.name!r}; widen --where or ingest more")
     _remember(question, session.workspace)
+    exports.note(session.workspace, page, [one.id for one in asked])
     page.write_text(_page(question, table, asked), encoding="utf-8")
     return len(asked)
 

@@ -21,6 +21,8 @@ from eval.render import Row, grid
 from infra.errors import UserError
 from infra.session import Session, open_session
 from infra.settings import Settings
+from infra.storage import Workspace
+from pipelines import exports
 from pipelines.finding import Finder
 from pipelines.leaf_search import propose
 
@@ -52,7 +54,7 @@ def command(arguments: Sequence[str], settings: Settings) -> int:
     with open_session(settings) as session:
         found = _of_leaf(flags, session) if flags.leaf else _of_query(flags, session)
     if flags.sheet is not None:
-        _write_sheet(found, flags.sheet)
+        _write_sheet(found, flags.sheet, session.workspace)
     print(_as_json(found) if flags.json else "\n".join(_lines(found)))
     return 0
 
@@ -113,7 +115,7 @@ def _as_json(found: Found) -> str:
     return json.dumps({"table": found.table.model_dump(), "hits": hits}, ensure_ascii=False, indent=1)
 
 
-def _write_sheet(found: Found, file: Path) -> None:
+def _write_sheet(found: Found, file: Path, workspace: Workspace) -> None:
     """Write the pictures of the hits as one labelled picture.
 
     Raises:
@@ -130,6 +132,7 @@ def _write_sheet(found: Found, file: Path) -> None:
         for number, hit in enumerate(found.hits, start=1)
     ]
     sheet = grid(rows, heads=[""], across=min(SHEET_ACROSS, len(rows)), cell_px=SHEET_CELL_PX)
+    exports.note(workspace, file, [hit.id for hit in found.hits])
     Image.fromarray(sheet).save(file)
 
 

@@ -45,6 +45,7 @@ from infra.settings import Settings
 from infra.storage import Workspace
 from pipelines import curate_report
 from pipelines.curate_page import shows
+from pipelines.exports import exports_showing
 from pipelines.where_used import SelectionUse, images_table, uses_of
 
 _SHOWN = 10
@@ -108,6 +109,7 @@ def survey(request: Request, known: Record | None, workspace: Workspace) -> Affe
         bundles=uses.bundles,
         unreadable_bundles=uses.unreadable_bundles,
         places=(*_places(uses.evaluations, workspace), *_reports(ids, workspace)),
+        exports=tuple(export.file for export in exports_showing(ids, workspace)),
     )
 
 
@@ -265,6 +267,7 @@ def _not_reached(record: Record, premises: Premises) -> Iterator[str]:
     yield from (f"the original at its source: {row.source} {row.locator}" for row in record.affected.rows if row.locator)
     yield from (f"weights of {bundle}, trained on the rows or built on such a bundle" for bundle in record.affected.bundles)
     yield from (f"weights of {one}, whose format is another and hides what it saw" for one in record.affected.unreadable_bundles)
+    yield from (f"{file}, a page or sheet with pictures of the rows" for file in record.affected.exports)
     if premises.tracking_uri:
         yield f"files of runs on the MLflow server {premises.tracking_uri}"
     yield "backups and copies made outside of seedbed"
@@ -315,6 +318,7 @@ def _lines(request: Request, affected: Affected) -> list[str]:
         "bundles": [f"{one}  (stays; its weights have seen the rows)" for one in affected.bundles],
         "unreadable": [f"{one}  (a bundle of another format; what it saw cannot be told)" for one in affected.unreadable_bundles],
         "pictures": list(affected.places),
+        "exports": [f"{one}  (stays; delete it by hand)" for one in affected.exports],
     }
     lines = [f"takedown {request.digest}"]
     for name, names in listed.items():

@@ -15,6 +15,7 @@ from infra.errors import UserError
 from infra.session import Session
 from infra.settings import Settings
 from infra.storage import Workspace
+from pipelines.exports import exports_showing
 from pipelines.label import Question, command, export, import_labels
 
 QUESTION = Question("warm", "Is it <warm>?")
@@ -72,6 +73,8 @@ def test_the_page_holds_pictures_and_question_and_asks_the_network_for_nothing(t
     assert "http:" not in text
     assert "https:" not in text
     assert text.count("</script>") == 2          # names of pictures cannot end the script they are in
+    (noted,) = exports_showing([row["id"] for row in asked["rows"]], session.workspace)
+    assert noted.file == str(page)
 
 
 @pytest.mark.ray

@@ -15,6 +15,7 @@ from curation.taxonomy.loading import load_taxonomy
 from infra.errors import UserError
 from infra.settings import Settings
 from infra.storage import Workspace
+from pipelines.exports import exports_showing
 from pipelines.leaf_search import outside_leaf
 from pipelines.search import command
 
@@ -50,6 +51,8 @@ def test_words_find_rows_and_the_sheet_shows_them(table: str, settings: Settings
         pixels = np.asarray(picture.convert("RGB"))
     assert (pixels == (220, 20, 20)).all(axis=2).sum() > 100 * 100
     assert not (pixels == (0, 0, 1)).all(axis=2).any()
+    (noted,) = exports_showing(["a"], Workspace(settings.root))
+    assert noted.file == str(sheet)
 
 
 def test_json_holds_everything_and_filters_hold(table: str, settings: Settings, capsys):

@@ -32,6 +32,7 @@ from infra.settings import Settings
 from infra.storage import Workspace
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Lineage, TableVersion, save_bundle
+from pipelines import exports
 from pipelines.curate_page import Shown, picture_of
 from pipelines.takedown import STEPS, Premises, command, prepared, survey
 
@@ -210,6 +211,18 @@ def test_runs_and_bundles_that_saw_the_rows_are_named_and_stay(premises: Premise
     assert affected.fits == ("hit-hit",)
     assert [Path(folder).name for folder in affected.bundles] == ["built-on-hit-b", "hit-b"]
     assert all(Path(folder).is_dir() for folder in affected.bundles)
+
+
+def test_pages_and_sheets_that_were_written_elsewhere_are_named(
+    premises: Premises, settings: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    exports.note(premises.workspace, tmp_path / "sheet.png", ["emoji/apple", "emoji/bear"])
+    exports.note(premises.workspace, tmp_path / "labels.html", ["emoji/cat"])
+    command(["--id", "emoji/apple", "--yes"], settings)
+    assert f"{tmp_path / 'sheet.png'}  (stays; delete it by hand)" in capsys.readouterr().out
+    text = premises.workspace.read_text("takedowns", f"{_record(premises).id}.certificate.json")
+    named = [place for place in Certificate.model_validate_json(text).not_reached if "page or sheet" in place]
+    assert named == [f"{tmp_path / 'sheet.png'}, a page or sheet with pictures of the rows"]
 
 
 def test_pictures_made_from_the_rows_go_and_others_stay(premises: Premises, settings: Settings):
