@@ -8,9 +8,9 @@ from pydantic import BaseModel, JsonValue
 from curation.lineage import descendants_of
 from curation.signals import NAMED
 from curation.signals.knowledge_quality import SCHEMA as KNOWLEDGE_SCHEMA
-from curation.signals.leaves import LEAF_SCHEMA
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, LATENT_SCHEMA, VERDICT_SCHEMA, TableRef, open_table
 from curation.takedown import read_records
+from curation.taxonomy.assignment import LEAF_SCHEMA
 from infra.errors import UserError
 from infra.settings import Settings
 from infra.storage import Workspace

@@ -24,7 +24,7 @@ from curation.signals import features
 from curation.signals.contract import VIEW_SIDE_PX, Batch, Compute, Signal, version_of
 from curation.signals.features import FeatureNetwork
 from curation.signals.taxonomy import MINILM_SCORING, Captions, LeafScorer, MiniLm, ScoringConfig
-from curation.taxonomy.assignment import LEAF_SCORES, AssignmentConfig, assign, merge_scores, missing_leaves
+from curation.taxonomy.assignment import LEAF_SCHEMA, LEAF_SCORES, AssignmentConfig, assign, merge_scores, missing_leaves
 from curation.taxonomy.leaves import Taxonomy
 from curation.taxonomy.loading import load_taxonomy
 from infra.errors import UserError
@@ -34,13 +34,6 @@ CODE_VERSION = 1
 
 SCORES = "leaf_scores"
 SCORES_SCHEMA = pa.schema([pa.field(SCORES, LEAF_SCORES)])
-LEAF_SCHEMA = pa.schema(
-    [
-        pa.field("leaf", pa.string()),                    # id of the best leaf, or `assignment.UNASSIGNED`
-        pa.field("leaf_score", pa.float32()),             # its score in [0, 1]; null when unassigned
-        pa.field("further_leaves", LEAF_SCORES),          # others that reach the limit, highest first
-    ]
-)
 
 
 class LeafConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

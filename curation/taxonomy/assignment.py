@@ -17,13 +17,14 @@ LEAF_SCORE = pa.struct([pa.field("leaf", pa.string()), pa.field("score", pa.floa
 LEAF_SCORES = pa.list_(LEAF_SCORE)
 """Type of the column of scores: highest first, equal scores by leaf id."""
 
-ASSIGNED_SCHEMA = pa.schema(
+LEAF_SCHEMA = pa.schema(
     [
-        pa.field("leaf", pa.string(), nullable=False),      # primary leaf, or UNASSIGNED
+        pa.field("leaf", pa.string()),                      # id of the best leaf, or UNASSIGNED
         pa.field("leaf_score", pa.float32()),               # its score in [0, 1]; null when unassigned
-        pa.field("further_leaves", LEAF_SCORES, nullable=False),
+        pa.field("further_leaves", LEAF_SCORES),            # others that reach the limit, highest first
     ]
 )
+"""Columns of the leaf of every row."""
 
 UNASSIGNED = "unassigned"
 """The outcome for a row that fits no leaf well enough; a leaf's id always holds a slash, so it is never one."""
@@ -39,7 +40,7 @@ class AssignmentConfig(BaseModel, frozen=True, extra="forbid", use_attribute_doc
 
 
 def assign(scores: pa.ListArray, config: AssignmentConfig) -> pa.Table:
-    """Rows of ASSIGNED_SCHEMA: the best leaf if it reaches `min_score`, up to `max_further` more that do, else UNASSIGNED."""
+    """Rows of LEAF_SCHEMA: the best leaf if it reaches `min_score`, up to `max_further` more that do, else UNASSIGNED."""
     rows, leaves, values = _flat(scores)
     rank = np.arange(len(rows)) - np.searchsorted(rows, rows)
     reaches = values >= np.float32(config.min_score)
@@ -50,7 +51,7 @@ def assign(scores: pa.ListArray, config: AssignmentConfig) -> pa.Table:
     best[rows[first]] = values[first]
     further = _listed(rows, leaves, values, keep=reaches & (rank > 0) & (rank <= config.max_further), num_rows=len(scores))
     best_column = pa.array(best, mask=np.isnan(best))
-    return pa.table([pa.array(primary, pa.string()), best_column, further], schema=ASSIGNED_SCHEMA)
+    return pa.table([pa.array(primary, pa.string()), best_column, further], schema=LEAF_SCHEMA)
 
 
 def missing_leaves(known: Mapping[str, str], current: Mapping[str, str]) -> tuple[str, ...]:

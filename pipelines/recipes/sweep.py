@@ -3,9 +3,8 @@
 from collections import Counter
 
 from curation import commit
-from curation.signals.leaves import LEAF_SCHEMA
 from curation.tables import TableRef, pin
-from curation.taxonomy.assignment import UNASSIGNED
+from curation.taxonomy.assignment import LEAF_SCHEMA, UNASSIGNED
 from curation.taxonomy.loading import load_taxonomy
 from curation.taxonomy.quotas import leaf_quotas, quotas_in
 from curation.verdict import DecisionConfig
