@@ -23,10 +23,8 @@ from train.schedule import Linear
 SIZE_PX = 64
 LATENT_CHANNELS = 24
 SAMPLER = SamplerConfig(num_steps=16, guidance=2.0, shift=1.0)
-PREVIEWED = tuple(
-    f"A {thing} in {style} style."
-    for style in ("flat", "outlined") for thing in ("red apple", "hamburger", "slice of pizza", "bunch of grapes")
-)  # fmt: skip
+_THINGS = ("red apple", "hamburger", "lemon")
+PREVIEWED = tuple(f"A {thing} in {style} style." for style in ("flat", "outlined") for thing in _THINGS)
 
 
 def autoencoder(workspace: Workspace) -> FitConfig:
