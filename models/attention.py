@@ -87,15 +87,15 @@ def backend_for(device: torch.device, dtype: torch.dtype) -> Backend:
     return "varlen" if device.type == "cuda" and dtype in (torch.bfloat16, torch.float16) else "sdpa"
 
 
-def layout(lengths: Lengths, backend: Backend) -> Layout:
-    """All that a backend needs to know of a pack, once for all blocks."""
+def layout(lengths: Lengths, backend: Backend, device: torch.device | None = None) -> Layout:
+    """All that a backend needs to know of a pack, once for all blocks; `device` is the tokens', where the lengths' is another."""
     match backend:
         case "varlen":
             return _ragged(lengths)
         case "flex":
             return _sample_mask(lengths)
         case "sdpa":
-            return _rectangles(lengths)
+            return _rectangles(lengths, device or lengths.queries.device)
 
 
 def within(lengths: Int[Tensor, " s"]) -> Lengths:
@@ -169,8 +169,7 @@ _RECTANGLE_PAIRS = 8192
 """Padded pairs of a query and a key that cost about as much as the calls for one more rectangle."""
 
 
-def _rectangles(lengths: Lengths) -> Rectangles:
-    device = lengths.queries.device
+def _rectangles(lengths: Lengths, device: torch.device) -> Rectangles:
     of_query, of_key = lengths.queries.cpu(), (lengths.first_keys + lengths.second_keys).cpu()
     on_cpu = Lengths(*(each.cpu() for each in lengths))
     starts = _starts(of_query)

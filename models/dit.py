@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
 from models.context import Context, Share, require_heads
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
+from models.routing import Route
 from models.sequence import CleanTokens, NoisyTokens
 from models.sizes import DiTConfig
 
@@ -176,14 +177,21 @@ class DiT(nn.Module):
         return Memory((*keys, key), (*values, value), clean.lengths)
 
     def velocity(
-        self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory, context: Context | None = None
-    ) -> Float[Tensor, "m c"]:
+        self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory, context: Context | None = None,
+        route: Route | None = None,
+    ) -> Float[Tensor, "m c"]:  # fmt: skip
         """Velocity of every noisy token.
 
         Args:
             time: one per sample, in [0, 1].
             context: workers that share the tokens, as they did in `remember`; each gets the velocity of its own `Context.rows`.
+            route: in training, the tokens that take the blocks in the middle; None for all.
+
+        Raises:
+            ValueError: workers that share the tokens cannot route them.
         """
+        if context is not None and route is not None:
+            raise ValueError("tokens that workers share take every block; leave out the route or the context")
         rows, share = self._part(len(noisy.latents), context)
         x = self.latent_in(noisy.latents[rows])  # m d
         embedding, modulation = self._time(time)  # s d, 6 s d
@@ -191,8 +199,12 @@ class DiT(nn.Module):
             self._rotations(noisy.positions[rows]), spread(noisy.lengths, rows),
             self._seen(x, Lengths(noisy.lengths, memory.lengths, noisy.lengths)), share,
         )  # fmt: skip
-        for block, key, value in zip(self.blocks, memory.keys, memory.values, strict=True):
-            x, _, _ = block(x, modulation, place, memory=(key, value))
+        if route is None:
+            x = self._through(range(self.config.depth), x, modulation, place, memory)
+        else:
+            x = self._through(range(route.first), x, modulation, place, memory)
+            x = self._routed(route, x, modulation, noisy.positions, memory)
+            x = self._through(range(route.end, self.config.depth), x, modulation, place, memory)
         shift, scale = (self.table_out[:, None] + embedding[None]).unbind(0)
         return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
 
@@ -201,6 +213,26 @@ class DiT(nn.Module):
     ) -> Float[Tensor, "m c"]:
         """Both passes."""
         return self.velocity(noisy, time, self.remember(clean, context), context)
+
+    def _through(
+        self, blocks: range, x: Float[Tensor, "m d"], modulation: Float[Tensor, "6 s d"], place: _Place, memory: Memory
+    ) -> Float[Tensor, "m d"]:
+        for number in blocks:
+            x, _, _ = self.blocks[number](x, modulation, place, memory=(memory.keys[number], memory.values[number]))
+        return x
+
+    def _routed(
+        self, route: Route, x: Float[Tensor, "m d"], modulation: Float[Tensor, "6 s d"], positions: Int[Tensor, "m 3"],
+        memory: Memory,
+    ) -> Float[Tensor, "m d"]:  # fmt: skip
+        """All tokens after the blocks in the middle, which only those of the route went through."""
+        inside = x.index_select(0, route.rows)
+        place = _Place(
+            self._rotations(positions[route.rows]), spread(route.lengths, slice(None)),
+            self._seen(inside, Lengths(route.lengths, memory.lengths, route.lengths)), None,
+        )  # fmt: skip
+        inside = self._through(range(route.first, route.end), inside, modulation, place, memory)
+        return x.to(inside.dtype).index_copy(0, route.rows, inside)
 
     def _part(self, num_tokens: int, context: Context | None) -> tuple[slice, Share | None]:
         if context is None:
@@ -213,7 +245,7 @@ class DiT(nn.Module):
         return embedding, rearrange(self.time_out(embedding), "s (six d) -> six s d", six=6)
 
     def _seen(self, x: Float[Tensor, "n d"], lengths: Lengths) -> Layout:
-        return layout(lengths, self.attention or backend_for(x.device, x.dtype))
+        return layout(lengths, self.attention or backend_for(x.device, x.dtype), x.device)
 
     def _rotations(self, positions: Int[Tensor, "n 3"]) -> Float[Tensor, "n half 2"]:
         return rotations(positions, axis_widths=self.config.rope_axes, theta=self.config.rope_theta)

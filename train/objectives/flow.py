@@ -23,6 +23,7 @@ from models.cost import Cost, transformer_cost
 from models.dit import DiT, Memory
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, ImageSize, load_autoencoder
+from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.sizes import DiTConfig
@@ -53,6 +54,8 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Noise draws per sample and step, sharing one clean pass."""
     sampler: SamplerConfig
     """How pictures are drawn from the trained bundle."""
+    routing: RoutingConfig | None = None
+    """Tokens of large pictures that leave out blocks, which makes steps cheaper; None for none."""
 
 
 class FlowBatch(NamedTuple):
@@ -66,6 +69,8 @@ class FlowBatch(NamedTuple):
     """Index into the clean samples of every noisy copy."""
     task: Int[Tensor, " s"]
     """Index into TASKS of every noisy copy."""
+    route: Route | None
+    """Tokens that take every block, when not all do."""
 
 
 class Flow:
@@ -83,6 +88,8 @@ class Flow:
                 f"dit.latent_channels={config.dit.latent_channels}, but the autoencoder in {config.autoencoder} "
                 f"has {contents.autoencoder.latent_channels}; make them equal"
             )
+        if config.routing is not None:
+            require_blocks(config.routing, depth=config.dit.depth)
         self.config = config
         with torch.device("meta"):                                   # weights are drawn where they will live
             self.dit = DiT(config.dit)
@@ -103,7 +110,7 @@ class Flow:
 
     @property
     def cost(self) -> Cost:
-        return transformer_cost(self.config.dit, num_draws=self.config.num_draws)
+        return transformer_cost(self.config.dit, num_draws=self.config.num_draws, routing=self.config.routing)
 
     def groups(self) -> list[ParameterGroup]:
         matrices = self.dit.block_matrices()
@@ -135,13 +142,15 @@ class Flow:
             clean=pack_clean(conditions, latent_channels=self.config.dit.latent_channels), data=data,
             noise=torch.cat(noise), time=torch.cat(times), sample=torch.arange(len(drawn)).repeat_interleave(copies),
             task=torch.tensor([TASKS.index(sample.task) for sample in drawn]).repeat_interleave(copies),
+            route=self._route(data.lengths, [generator for generator in generators for _ in range(copies)]),
         )  # fmt: skip
 
     def loss(self, batch: FlowBatch, phase: str, context: Context | None = None) -> LossTerms:  # noqa: ARG002  there is one phase
         token_time = batch.time.repeat_interleave(batch.data.lengths)
         point = point_on_path(batch.data.latents, batch.noise, token_time)
         memory = repeated(self.dit.remember(batch.clean, context), batch.sample)
-        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory, context)
+        route = batch.route if context is None else None             # tokens that workers share take every block
+        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory, context, route)
         own = slice(None) if context is None else context.rows(len(point))
         error = (predicted - velocity_target(batch.data.latents, batch.noise)[own]).square().mean(1)
         return LossTerms(error.sum() / len(point), _by_task_and_time(error.detach(), batch, own))
@@ -165,6 +174,13 @@ class Flow:
         return Generator(
             dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=ImageSize(size_px, size_px)
         )
+
+    def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
+        routing = self.config.routing
+        if routing is None:
+            return None
+        drawn = [kept_rows(num, routing, generator=each) for num, each in zip(lengths.tolist(), generators, strict=True)]
+        return joined(drawn, lengths, routing, depth=self.config.dit.depth)
 
     def _shift(self, sample: Drawn) -> float:
         return shift_at(sample.target[0].numel(), shift=self.config.shift, of_tokens=self.config.shift_tokens)
