@@ -1,4 +1,4 @@
-"""Convolutional autoencoder with residual down- and upsampling: pictures to a few smooth channels per 16 x 16 pixels, and back.
+"""Convolutional autoencoder with residual down- and upsampling: pictures to a few smooth channels per 32 x 32 pixels, and back.
 
 Choices:
 
@@ -31,6 +31,8 @@ class AutoencoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     """Side of the pixel squares folded into channels before the first convolution, and unfolded after the last."""
     widths: tuple[Positive, ...]
     """Channels at each resolution; each after the first has half the side of the one before."""
+    decoder_widths: tuple[Positive, ...] | None = None
+    """Channels of the decoder, in the order of `widths`, where they are others."""
     encoder_blocks: tuple[Positive, ...]
     """Residual blocks of the encoder at each resolution."""
     decoder_blocks: tuple[Positive, ...]
@@ -52,6 +54,45 @@ def tiny(*, latent_channels: int = 16) -> AutoencoderConfig:
     return AutoencoderConfig(
         patch=4, widths=(48, 96, 192), encoder_blocks=(1, 1, 1), decoder_blocks=(2, 2, 2), latent_channels=latent_channels,
         retouch_width=16,
+    )  # fmt: skip
+
+
+def f8(*, latent_channels: int = 16) -> AutoencoderConfig:
+    """About 32 M parameters, 64 latents a side for 512 px: where detail counts more than tokens."""
+    return _production((128, 256, 512), (3, 4, 4), latent_channels=latent_channels)
+
+
+def f16(*, latent_channels: int = 32) -> AutoencoderConfig:
+    """About 93 M parameters, 32 latents a side for 512 px."""
+    return _production((128, 256, 512, 1024), (3, 4, 4, 2), latent_channels=latent_channels)
+
+
+def f32(*, latent_channels: int = 32) -> AutoencoderConfig:
+    """About 158 M parameters, 16 latents a side for 512 px: the default from 1K to 4K, where 4,096 tokens are a picture of 2K."""
+    return _production((128, 256, 512, 1024, 1024), (3, 4, 4, 2, 2), latent_channels=latent_channels)
+
+
+def f64(*, latent_channels: int = 128) -> AutoencoderConfig:
+    """About 407 M parameters, 8 latents a side for 512 px: for the largest pictures."""
+    return _production((128, 256, 512, 1024, 1024, 2048), (3, 4, 4, 2, 2, 2), latent_channels=latent_channels)
+
+
+def slim(config: AutoencoderConfig) -> AutoencoderConfig:
+    """The same encoder and latents with a decoder half as wide where pixels are many (Seedance 1.0, arXiv:2506.09113)."""
+    widths = config.decoder_widths or config.widths
+    thin = tuple(width // 2 if level < _MANY_PIXELS else width for level, width in enumerate(widths))
+    return config.model_copy(update={"decoder_widths": thin})
+
+
+_MANY_PIXELS = 2
+"""Finest levels of a decoder, which take most of its operations."""
+
+
+def _production(widths: tuple[int, ...], decoder_blocks: tuple[int, ...], *, latent_channels: int) -> AutoencoderConfig:
+    """One block a level encodes: encoders a sixth as large lose nothing (LiteVAE, Sadat et al. 2024, arXiv:2405.14477)."""
+    return AutoencoderConfig(
+        patch=2, widths=widths, encoder_blocks=(1,) * len(widths), decoder_blocks=decoder_blocks,
+        latent_channels=latent_channels, retouch_width=16,
     )  # fmt: skip
 
 
@@ -139,8 +180,9 @@ class Autoencoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        if not len(config.widths) == len(config.encoder_blocks) == len(config.decoder_blocks):
-            raise ValueError(f"widths, encoder_blocks and decoder_blocks must be equally long, got {config}")
+        levels = {len(config.widths), len(config.encoder_blocks), len(config.decoder_blocks), len(_drawing(config))}
+        if len(levels) > 1:
+            raise ValueError(f"widths, decoder_widths, encoder_blocks and decoder_blocks must be equally long, got {config}")
         self.config = config
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
@@ -199,10 +241,14 @@ def _encoder(config: AutoencoderConfig) -> nn.Sequential:
     return nn.Sequential(*layers, _norm(channels), nn.SiLU(), Conv(channels, config.latent_channels, 1))
 
 
+def _drawing(config: AutoencoderConfig) -> tuple[int, ...]:
+    return config.decoder_widths or config.widths
+
+
 def _decoder(config: AutoencoderConfig) -> nn.Sequential:
-    channels = config.widths[-1]
+    channels = _drawing(config)[-1]
     layers: list[nn.Module] = [Conv(config.latent_channels, channels, 3)]
-    for width, num_blocks in zip(reversed(config.widths), reversed(config.decoder_blocks), strict=True):
+    for width, num_blocks in zip(reversed(_drawing(config)), reversed(config.decoder_blocks), strict=True):
         if len(layers) > 1:
             layers.append(Up(channels, width))
         layers += [ResidualBlock(width) for _ in range(num_blocks)]

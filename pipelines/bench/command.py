@@ -16,6 +16,7 @@ BENCHES: dict[str, str] = {
     "feed": "pictures read shuffled and decoded, beside datasets, WebDataset and torch; how long a training waits for them",
     "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
     "step": "training step on packed samples, against diffusers' Z-Image and FLUX of our size (installs diffusers)",
+    "flops": "operations of one picture at 1K, 2K and 4K, against a dual-stream transformer on f8 latents, lever by lever",
     "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
     "curation": "files to decisions, beside Data-Juicer, img2dataset, cleanvision and Daft (installs them; an hour or so)",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",

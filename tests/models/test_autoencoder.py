@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.autoencoder import Autoencoder, AutoencoderConfig, fold, match_channels, unfold
+from models.autoencoder import Autoencoder, AutoencoderConfig, f8, f16, f32, f64, fold, match_channels, slim, unfold
 
 CONFIG = AutoencoderConfig(
     patch=2, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=5, retouch_width=4,
@@ -43,3 +43,25 @@ def test_channels_are_averaged_repeated_or_padded_to_fit() -> None:
     assert match_channels(x, 2).flatten().tolist() == [0.5, 2.5]
     assert match_channels(x, 8).flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
     assert match_channels(x, 6).flatten().tolist() == [0, 1, 2, 3, 0, 0]
+
+
+@pytest.mark.parametrize(("config", "factor", "millions"), [(f8(), 8, 32), (f16(), 16, 93), (f32(), 32, 158), (f64(), 64, 407)])
+def test_sizes_have_the_factor_and_the_parameters_they_say(config: AutoencoderConfig, factor: int, millions: int) -> None:
+    with torch.device("meta"):
+        autoencoder = Autoencoder(config)
+    assert config.factor == factor
+    assert sum(parameter.numel() for parameter in autoencoder.parameters()) == pytest.approx(millions * 1e6, rel=0.05)
+
+
+def test_a_slim_decoder_reads_the_same_latents() -> None:
+    config = CONFIG.model_copy(update={"decoder_widths": (8, 32)})
+    autoencoder = Autoencoder(config)
+    autoencoder.encoder.load_state_dict(Autoencoder(CONFIG).encoder.state_dict())
+    assert autoencoder.decode(torch.randn(1, 5, 4, 6)).shape == (1, 3, 16, 24)
+    assert slim(f32()).decoder_widths == (64, 128, 512, 1024, 1024)
+    assert slim(f32()).widths == f32().widths
+
+
+def test_levels_that_do_not_match_are_refused() -> None:
+    with pytest.raises(ValueError, match="must be equally long"):
+        Autoencoder(CONFIG.model_copy(update={"decoder_widths": (8,)}))
