@@ -8,6 +8,8 @@ c latent channels · y, x pixels or latent cells
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,8 +20,7 @@ from torch import Tensor
 from models.autoencoder import Autoencoder
 from models.bundle import AutoencoderBundle, BundleError, GeneratorBundle, load_tensors, read_manifest
 from models.dit import DiT, Memory
-from models.flow import schedule
-from models.samplers import SamplerConfig, euler_step, guided
+from models.samplers import SamplerConfig, Slope, advanced, guided
 from models.sequence import Condition, NoisyTokens, pack_clean, pack_noisy, unpack_noisy
 from models.text import TextEncoder
 
@@ -45,13 +46,16 @@ class Progress(NamedTuple):
     """Requests on their way from noise to latents."""
 
     latents: Float[Tensor, "m c"]
-    times: Float[Tensor, " k"]
+    times: Float[Tensor, "k s"]
+    """Of every request."""
     num_done: int
     sampler: SamplerConfig
     noisy: NoisyTokens
-    """Positions and lengths of the tokens, of the conditional half and, with guidance, of the unconditional one behind it."""
+    """Positions and lengths of the tokens, of all conditions and, with guidance, of the other branches behind them."""
     memory: Memory
     sizes: tuple[tuple[int, int], ...]
+    before: Slope | None = None
+    """The step before."""
 
     @property
     def is_done(self) -> bool:
@@ -95,38 +99,48 @@ class Generator:
         """
         sampler = sampler or self.sampler
         sizes = tuple(self._latent_size(request.size) for request in requests)
-        texts = [request.prompt for request in requests]
-        if sampler.guidance != 1.0:
-            texts += [""] * len(requests)
-        states = self.text_encoder.encode(texts)
-        references = [self._encode(request.references) for request in requests]
-        conditions = [Condition(state, references[i % len(requests)]) for i, state in enumerate(states)]
+        conditions = self._conditions(requests, num_branches=sampler.num_branches)
         memory = self.dit.remember(pack_clean(conditions, latent_channels=self.dit.config.latent_channels))
         noise = [self._noise(request.seed, size) for request, size in zip(requests, sizes, strict=True)]
-        copies = len(conditions) // len(requests)
+        times = torch.stack([sampler.times(height * width) for height, width in sizes], dim=1)
         return Progress(
-            latents=pack_noisy(noise).latents, times=schedule(sampler.num_steps, shift=sampler.shift), num_done=0,
-            sampler=sampler, noisy=pack_noisy(noise * copies), memory=memory, sizes=sizes,
+            latents=pack_noisy(noise).latents, times=times, num_done=0, sampler=sampler,
+            noisy=pack_noisy(noise * sampler.num_branches), memory=memory, sizes=sizes,
         )  # fmt: skip
 
     @torch.inference_mode()
     def step(self, progress: Progress) -> Progress:
         """One step of every request."""
-        time, next_time = progress.times[progress.num_done].item(), progress.times[progress.num_done + 1].item()
-        copies = len(progress.noisy.lengths) // len(progress.sizes)
-        noisy = progress.noisy._replace(latents=progress.latents.repeat(copies, 1))
-        velocity = self.dit.velocity(noisy, torch.full((len(noisy.lengths),), time), progress.memory)
-        if copies == 2:
-            conditional, unconditional = velocity.chunk(2)
-            velocity = guided(conditional, unconditional, progress.sampler.guidance)
-        latents = euler_step(progress.latents, velocity, time=time, next_time=next_time)
-        return progress._replace(latents=latents, num_done=progress.num_done + 1)
+        time, next_time = progress.times[progress.num_done : progress.num_done + 2].unbind(0)
+        length = (next_time - time).repeat_interleave(progress.noisy.lengths[: len(progress.sizes)])[:, None]
+        latents, before = advanced(
+            progress.sampler.solver, progress.latents, partial(self._velocity, progress), time=time, next_time=next_time,
+            length=length, before=progress.before,
+        )  # fmt: skip
+        return progress._replace(latents=latents, num_done=progress.num_done + 1, before=before)
 
     @torch.inference_mode()
     def finish(self, progress: Progress) -> list[Float[Tensor, "3 _ _"]]:
         """Decode the latents reached so far, one picture per request, in [-1, 1]."""
         latents = unpack_noisy(progress.latents, progress.sizes)
         return [self.autoencoder.decode(latent[None])[0] for latent in latents]
+
+    def _velocity(
+        self, progress: Progress, latents: Float[Tensor, "m c"], time: Float[Tensor, " s"]
+    ) -> Float[Tensor, "m c"]:
+        sampler = progress.sampler
+        noisy = progress.noisy._replace(latents=latents.repeat(sampler.num_branches, 1))
+        velocity = self.dit.velocity(noisy, time.repeat(sampler.num_branches), progress.memory)
+        branches = velocity.chunk(sampler.num_branches)
+        return guided(branches, guidance=sampler.guidance, reference_guidance=sampler.reference_guidance)
+
+    def _conditions(self, requests: Sequence[Request], *, num_branches: int) -> list[Condition]:
+        """Of every request, branch after branch: all of it; without the text; without references, too."""
+        texts = [request.prompt for request in requests] + [""] * len(requests) * (num_branches - 1)
+        references = [self._encode(request.references) for request in requests]
+        shown = [references, references, [()] * len(requests)][:num_branches]
+        states = self.text_encoder.encode(texts)
+        return [Condition(state, pictures) for state, pictures in zip(states, chain(*shown), strict=True)]
 
     def _encode(self, pictures: tuple[Float[Tensor, "3 _ _"], ...]) -> tuple[Float[Tensor, "c _ _"], ...]:
         return tuple(self.autoencoder.encode(picture[None])[0] for picture in pictures)

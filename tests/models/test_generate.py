@@ -6,7 +6,7 @@ import torch
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.dit import DiT
 from models.generate import Generator, ImageSize, Request, generate
-from models.samplers import SamplerConfig
+from models.samplers import SamplerConfig, Solver
 from models.sizes import DiTConfig
 from models.text import TEXT_WIDTH, TextEncoder
 
@@ -60,6 +60,25 @@ def test_without_guidance_the_prompt_alone_counts(generator: Generator) -> None:
     pictures = generate(generator, [request("a red apple")], sampler=plain)
     assert pictures[0].shape == (3, 16, 16)
     assert pictures[0].abs().max() <= 1
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "multistep"])
+def test_every_solver_and_guidance_gives_a_request_its_own_picture_in_any_batch(generator: Generator, solver: Solver) -> None:
+    sampler = SamplerConfig(num_steps=4, solver=solver, guidance=2.0, reference_guidance=1.5, shift=2.0, shift_tokens=16)
+    large = request("both", seed=2, references=2)._replace(size=ImageSize(32, 16))
+    requests = [request("a red apple"), request("make it blue", seed=1, references=1), large]
+    together = generate(generator, requests, sampler=sampler)
+    assert together[2].shape == (3, 32, 16)
+    for sample, picture in zip(requests, together, strict=True):
+        torch.testing.assert_close(generate(generator, [sample], sampler=sampler)[0], picture, atol=1e-4, rtol=1e-4)
+
+
+def test_guidance_towards_references_changes_edits_and_nothing_else(generator: Generator) -> None:
+    weak, strong = (SamplerConfig(num_steps=3, guidance=2.0, reference_guidance=r, shift=1.0) for r in (1.0, 4.0))
+    for references, is_same in ((0, True), (1, False)):
+        sample = request("make it blue", references=references)
+        weakly, strongly = (generate(generator, [sample], sampler=sampler)[0] for sampler in (weak, strong))
+        assert torch.allclose(weakly, strongly, atol=1e-4) == is_same
 
 
 def test_progress_is_reported_every_step(generator: Generator) -> None:
