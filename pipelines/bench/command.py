@@ -14,7 +14,7 @@ from pipelines.bench.result import BenchResult, Measured
 BENCHES: dict[str, str] = {
     "packing": "how evenly a step falls on ranks, against padding, buckets and other packing; planning 10^7 samples",
     "feed": "pictures read shuffled and decoded, beside datasets, WebDataset and torch; how long a training waits for them",
-    "memory": "sampling with remembered clean keys and values, against running the clean tokens at every step",
+    "sample": "a step of an edit with 1, 3 and 10 references, remembered, against running the clean tokens at every step",
     "step": "training step on packed samples, against diffusers' Z-Image and FLUX of our size (installs diffusers)",
     "flops": "operations of one picture at 1K, 2K and 4K, against a dual-stream transformer on f8 latents, lever by lever",
     "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
