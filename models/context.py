@@ -30,11 +30,15 @@ class Context:
 
     def rows(self, num_tokens: int) -> slice:
         """This worker's run of a pack's tokens; runs differ by one token at most."""
-        return slice(self.rank * num_tokens // self.size, (self.rank + 1) * num_tokens // self.size)
+        start, end = self.bounds(num_tokens)[self.rank : self.rank + 2]
+        return slice(start, end)
 
-    def share(self, num_tokens: int) -> "Share":
-        """The exchange of a pack's tokens."""
-        bounds = [rank * num_tokens // self.size for rank in range(self.size + 1)]
+    def bounds(self, num_tokens: int) -> list[int]:
+        """Where the workers' runs begin, and where the last one ends."""
+        return [rank * num_tokens // self.size for rank in range(self.size + 1)]
+
+    def share(self, bounds: list[int]) -> "Share":
+        """The exchange of tokens whose runs begin and end there."""
         return Share(self, [end - start for start, end in pairwise(bounds)])
 
 

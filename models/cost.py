@@ -38,7 +38,9 @@ class Cost(NamedTuple):
     per_clean_token: float
     per_noisy_token: float
     per_pair: float
-    """One query looking at one key, over all heads and blocks."""
+    """One noisy query looking at one key, over all heads and blocks."""
+    per_clean_pair: float = 0.0
+    """One clean query looking at one clean key."""
     num_draws: int = 1
     """Noise draws that share one clean pass."""
     routed: Routed | None = None
@@ -47,8 +49,8 @@ class Cost(NamedTuple):
     def of(self, clean_tokens: Int[np.ndarray, "*n"], noisy_tokens: Int[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
         """Forward operations of every sample."""
         clean, noisy = np.asarray(clean_tokens, dtype=np.float64), np.asarray(noisy_tokens, dtype=np.float64)
-        pairs = clean * clean + self.num_draws * noisy * (clean + noisy)
-        whole = self.per_clean_token * clean + self.per_noisy_token * self.num_draws * noisy + self.per_pair * pairs
+        alone = self.per_clean_token * clean + self.per_clean_pair * clean * clean
+        whole = alone + self.num_draws * (self.per_noisy_token * noisy + self.per_pair * noisy * (clean + noisy))
         return whole if self.routed is None else whole - self.num_draws * _left_out(self.routed, clean, noisy)
 
 
@@ -67,7 +69,7 @@ def transformer_cost(config: DiTConfig, *, num_draws: int = 1, routing: RoutingC
     middle = 0 if routing is None else config.depth - routing.first - routing.last
     return Cost(
         per_clean_token=2.0 * clean, per_noisy_token=2.0 * (config.depth * block + 2 * ends),
-        per_pair=4.0 * inner * config.depth, num_draws=num_draws,
+        per_pair=4.0 * inner * config.depth, per_clean_pair=4.0 * inner * (config.depth - 1), num_draws=num_draws,
         routed=None if routing is None else Routed(routing, 2.0 * middle * block, 4.0 * inner * middle),
     )  # fmt: skip
 
@@ -89,7 +91,7 @@ class AutoencoderCost(NamedTuple):
 
 def autoencoder_cost(config: AutoencoderConfig) -> AutoencoderCost:
     """Cost of an autoencoder of this shape: its convolutions."""
-    drawing, latent, cell = config.decoder_widths or config.widths, config.latent_channels, config.factor**-2
+    drawing, latent, cell = config.drawing, config.latent_channels, config.factor**-2
     straight = 3 * latent                                            # the linear path beside encoder and decoder
     encode = 3 * _KERNEL * config.widths[0] + _inside(config, config.widths, config.encoder_blocks)
     decode = 3 * _KERNEL * drawing[0] + _inside(config, drawing, config.decoder_blocks)

@@ -186,12 +186,7 @@ class DiT(nn.Module):
             time: one per sample, in [0, 1].
             context: workers that share the tokens, as they did in `remember`; each gets the velocity of its own `Context.rows`.
             route: in training, the tokens that take the blocks in the middle; None for all.
-
-        Raises:
-            ValueError: workers that share the tokens cannot route them.
         """
-        if context is not None and route is not None:
-            raise ValueError("tokens that workers share take every block; leave out the route or the context")
         rows, share = self._part(len(noisy.latents), context)
         x = self.latent_in(noisy.latents[rows])  # m d
         embedding, modulation = self._time(time)  # s d, 6 s d
@@ -203,7 +198,7 @@ class DiT(nn.Module):
             x = self._through(range(self.config.depth), x, modulation, place, memory)
         else:
             x = self._through(range(route.first), x, modulation, place, memory)
-            x = self._routed(route, x, modulation, noisy.positions, memory)
+            x = self._routed(route, x, modulation, noisy.positions, memory, context)
             x = self._through(range(route.end, self.config.depth), x, modulation, place, memory)
         shift, scale = (self.table_out[:, None] + embedding[None]).unbind(0)
         return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
@@ -223,22 +218,28 @@ class DiT(nn.Module):
 
     def _routed(
         self, route: Route, x: Float[Tensor, "m d"], modulation: Float[Tensor, "6 s d"], positions: Int[Tensor, "m 3"],
-        memory: Memory,
+        memory: Memory, context: Context | None,
     ) -> Float[Tensor, "m d"]:  # fmt: skip
-        """All tokens after the blocks in the middle, which only those of the route went through."""
-        inside = x.index_select(0, route.rows)
+        """This worker's tokens after the blocks in the middle, which only those of the route went through."""
+        run, share, rows = slice(None), None, route.rows
+        if context is not None:
+            bounds = context.bounds(len(positions))
+            ends = torch.searchsorted(route.rows, torch.tensor(bounds, device=rows.device)).tolist()
+            run, share = slice(*ends[context.rank : context.rank + 2]), context.share(ends)
+            rows = rows[run] - bounds[context.rank]
+        inside = x.index_select(0, rows)
         place = _Place(
-            self._rotations(positions[route.rows]), spread(route.lengths, slice(None)),
-            self._seen(inside, Lengths(route.lengths, memory.lengths, route.lengths)), None,
+            self._rotations(positions[route.rows[run]]), spread(route.lengths, run),
+            self._seen(inside, Lengths(route.lengths, memory.lengths, route.lengths)), share,
         )  # fmt: skip
         inside = self._through(range(route.first, route.end), inside, modulation, place, memory)
-        return x.to(inside.dtype).index_copy(0, route.rows, inside)
+        return x.to(inside.dtype).index_copy(0, rows, inside)
 
     def _part(self, num_tokens: int, context: Context | None) -> tuple[slice, Share | None]:
         if context is None:
             return slice(num_tokens), None
         require_heads(context.size, num_heads=self.config.num_heads, num_kv_heads=self.config.num_kv_heads)
-        return context.rows(num_tokens), context.share(num_tokens)
+        return context.rows(num_tokens), context.share(context.bounds(num_tokens))
 
     def _time(self, time: Float[Tensor, " s"]) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:
         embedding = self.time_in(time)

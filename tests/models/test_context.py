@@ -16,13 +16,17 @@ import torch.distributed as dist
 from infra.settings import CODE_ROOT
 from models.context import Context, require_heads
 from models.dit import DiT
+from models.routing import Route
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.sizes import DiTConfig
 
 CONFIG = DiTConfig(
-    width=32, depth=2, num_heads=4, num_kv_heads=2, ffn_width=48, latent_channels=3, text_width=10, rope_axes=(4, 6, 6)
+    width=32, depth=3, num_heads=4, num_kv_heads=2, ffn_width=48, latent_channels=3, text_width=10, rope_axes=(4, 6, 6)
 )
 """Two workers have a key-value head each; four share them in pairs."""
+
+ROUTE = Route(1, 2, torch.tensor([0, 2, 3, 5, 8, 11, 12]), torch.tensor([5, 2]))
+"""Tokens of both samples go past the block in the middle; the third of four workers keeps one of its own, the last two."""
 
 NUM_WORKERS = 4
 SIZES = (2, 4)
@@ -49,9 +53,12 @@ def outcome(context: Context | None) -> Outcome:
         for parameter in dit.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
     clean, noisy, time = pack()
-    predicted = dit.velocity(noisy, time, dit.remember(clean, context), context)
-    own = slice(None) if context is None else context.rows(len(noisy.latents))
-    loss = (predicted - noisy.latents[own]).square().sum() / noisy.latents.numel()
+    memory, own = dit.remember(clean, context), slice(None) if context is None else context.rows(len(noisy.latents))
+    losses = [
+        (dit.velocity(noisy, time, memory, context, route) - noisy.latents[own]).square().sum() / noisy.latents.numel()
+        for route in (None, ROUTE)
+    ]
+    loss = torch.stack(losses).sum()
     loss.backward()
     gradients = {name: parameter.grad for name, parameter in dit.named_parameters() if parameter.grad is not None}
     return {"loss": loss.detach(), **gradients}

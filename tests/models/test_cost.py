@@ -22,11 +22,11 @@ def _of(cost: Cost, clean: int, noisy: int) -> float:
     return float(cost.of(np.array([clean]), np.array([noisy]))[0])
 
 
-@pytest.mark.parametrize("routing", [None, ROUTING])
-def test_operations_are_those_that_torch_counts(routing: RoutingConfig | None) -> None:
+@pytest.mark.parametrize(("routing", "side"), [(None, 6), (ROUTING, 6), (None, 40)])
+def test_operations_are_those_that_torch_counts(routing: RoutingConfig | None, side: int) -> None:
     with torch.device("meta"):                                       # the kernel of CPUs is not counted
         dit = DiT(CONFIG)
-    clean = pack_clean([Condition(torch.randn(20, 64), (torch.randn(16, 6, 6),))], latent_channels=16)
+    clean = pack_clean([Condition(torch.randn(20, 64), (torch.randn(16, side, side),))], latent_channels=16)
     noisy = pack_noisy([torch.randn(16, 12, 12)])
     route = None
     if routing is not None:
@@ -38,7 +38,7 @@ def test_operations_are_those_that_torch_counts(routing: RoutingConfig | None) -
     route = None if route is None else route._replace(rows=route.rows.to(meta))
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         dit.velocity(noisy, torch.empty(1, device=meta), dit.remember(clean), route=route)
-    expected = _of(transformer_cost(CONFIG, routing=routing), 56, 144)
+    expected = _of(transformer_cost(CONFIG, routing=routing), 20 + side**2, 144)
     assert counter.get_total_flops() == pytest.approx(expected, rel=0.01)
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Literal, NamedTuple
 import torch
 from annotated_types import Ge, Gt, Le
 from jaxtyping import Float, Int
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 
 from curation.tasks import TASKS
@@ -44,6 +44,8 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Folder of the bundle whose latents are learnt."""
     text_dropout: Share
     """Share of samples shown an empty text, so that guidance has something to push away from."""
+    reference_dropout: Share = 0.0
+    """Share of samples shown no references, for samplers that guide towards them (`SamplerConfig.reference_guidance`)."""
     uniform_share: Share
     """Share of times drawn uniformly."""
     shift: Annotated[float, Gt(0.0)]
@@ -56,6 +58,16 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """How pictures are drawn from the trained bundle."""
     routing: RoutingConfig | None = None
     """Tokens of large pictures that leave out blocks, which makes steps cheaper; None for none."""
+
+    @model_validator(mode="after")
+    def _routing_fits(self) -> "FlowConfig":
+        if self.routing is not None:
+            require_blocks(self.routing, depth=self.dit.depth)
+        return self
+
+
+class UnfitAutoencoder(ValueError):
+    """The transformer cannot learn the latents of that autoencoder."""
 
 
 class FlowBatch(NamedTuple):
@@ -84,12 +96,10 @@ class Flow:
     def __init__(self, config: FlowConfig) -> None:
         autoencoder, contents = load_autoencoder(Path(config.autoencoder))
         if contents.autoencoder.latent_channels != config.dit.latent_channels:
-            raise ValueError(
+            raise UnfitAutoencoder(
                 f"dit.latent_channels={config.dit.latent_channels}, but the autoencoder in {config.autoencoder} "
                 f"has {contents.autoencoder.latent_channels}; make them equal"
             )
-        if config.routing is not None:
-            require_blocks(config.routing, depth=config.dit.depth)
         self.config = config
         with torch.device("meta"):                                   # weights are drawn where they will live
             self.dit = DiT(config.dit)
@@ -127,7 +137,8 @@ class Flow:
     def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
         generators = [torch.Generator().manual_seed(sample.key) for sample in drawn]
         texts = [self._told(sample, generator) for sample, generator in zip(drawn, generators, strict=True)]
-        conditions = [Condition(state, sample.references) for state, sample in zip(self._text(texts), drawn, strict=True)]
+        references = [self._shown(sample, generator) for sample, generator in zip(drawn, generators, strict=True)]
+        conditions = [Condition(state, shown) for state, shown in zip(self._text(texts), references, strict=True)]
         copies = self.config.num_draws
         data = pack_noisy([sample.target for sample in drawn for _ in range(copies)])
         noise = [
@@ -149,8 +160,7 @@ class Flow:
         token_time = batch.time.repeat_interleave(batch.data.lengths)
         point = point_on_path(batch.data.latents, batch.noise, token_time)
         memory = repeated(self.dit.remember(batch.clean, context), batch.sample)
-        route = batch.route if context is None else None             # tokens that workers share take every block
-        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory, context, route)
+        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory, context, batch.route)
         own = slice(None) if context is None else context.rows(len(point))
         error = (predicted - velocity_target(batch.data.latents, batch.noise)[own]).square().mean(1)
         return LossTerms(error.sum() / len(point), _by_task_and_time(error.detach(), batch, own))
@@ -184,6 +194,11 @@ class Flow:
 
     def _shift(self, sample: Drawn) -> float:
         return shift_at(sample.target[0].numel(), shift=self.config.shift, of_tokens=self.config.shift_tokens)
+
+    def _shown(self, sample: Drawn, generator: torch.Generator) -> tuple[Tensor, ...]:
+        if self.config.reference_dropout == 0.0:
+            return sample.references
+        return () if torch.rand((), generator=generator) < self.config.reference_dropout else sample.references
 
     def _told(self, sample: Drawn, generator: torch.Generator) -> str:
         is_dropped = torch.rand((), generator=generator) < self.config.text_dropout

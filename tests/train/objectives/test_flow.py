@@ -1,0 +1,87 @@
+"""The generator's objective: what a sample is shown, and which tokens take every block."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from tiny_fit import changed, tiny_fit
+
+from models.routing import RoutingConfig
+from train.config import FitConfig
+from train.objectives.contract import Drawn
+from train.objectives.flow import Flow, FlowConfig
+
+ROUTING = RoutingConfig(first=1, last=1, min_tokens=16).model_dump()
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> FitConfig:
+    return tiny_fit(tmp_path)
+
+
+def deep(config: FitConfig) -> dict[str, object]:
+    """Its transformer with two blocks in the middle."""
+    assert isinstance(config.objective, FlowConfig)
+    return {**config.objective.dit.model_dump(), "depth": 4}
+
+
+def flow(config: FitConfig, **changes: object) -> Flow:
+    changed_config = changed(config, objective=changes).objective
+    assert isinstance(changed_config, FlowConfig)
+    objective = Flow(changed_config)
+    torch.manual_seed(0)
+    objective.dit.to_empty(device="cpu")
+    with torch.no_grad():
+        for parameter in objective.dit.parameters():
+            parameter.normal_(std=0.1)
+    return objective
+
+
+def drawn(objective: Flow, *, key: int, side: int = 4) -> Drawn:
+    channels = objective.config.dit.latent_channels
+    return Drawn(
+        key=key, task="edit", texts=("make it red",), text_weights=(1.0,), score_text="a red apple",
+        target=torch.randn(channels, side, side, generator=torch.Generator().manual_seed(key)),
+        references=(torch.ones(channels, 2, 2),),
+    )  # fmt: skip
+
+
+def test_references_are_left_out_as_often_as_asked_and_never_without_being_asked(config: FitConfig) -> None:
+    for share, least, most in ((0.0, 0, 0), (0.5, 20, 44), (1.0, 64, 64)):
+        objective = flow(config, reference_dropout=share)
+        batch = objective.collate([drawn(objective, key=key) for key in range(64)])
+        num_references = len(batch.clean.references) // 4
+        assert least <= 64 - num_references <= most, share
+
+
+def test_a_sample_is_drawn_alike_in_any_pack(config: FitConfig) -> None:
+    objective = flow(config, reference_dropout=0.5, routing=ROUTING, dit=deep(config))
+    together = objective.collate([drawn(objective, key=key) for key in range(3)])
+    alone = [objective.collate([drawn(objective, key=key)]) for key in range(3)]
+    assert torch.equal(together.noise, torch.cat([batch.noise for batch in alone]))
+    assert torch.equal(together.time, torch.cat([batch.time for batch in alone]))
+    assert together.route is not None
+    own = [batch.route.rows for batch in alone if batch.route is not None]
+    size = len(alone[0].noise)
+    assert torch.equal(together.route.rows, torch.cat([rows + size * number for number, rows in enumerate(own)]))
+
+
+def test_routing_halves_the_tokens_in_the_middle_and_keeps_every_token_in_the_loss(config: FitConfig) -> None:
+    objective = flow(config, routing=ROUTING, dit=deep(config))
+    batch = objective.collate([drawn(objective, key=key) for key in range(2)])
+    assert batch.route is not None
+    assert len(batch.route.rows) * 2 == len(batch.noise)
+    seen: list[int] = []
+    for block in objective.dit.blocks:
+        block.register_forward_pre_hook(lambda _, given: seen.append(len(given[0])))
+    terms = objective.loss(batch, "main")
+    clean, noisy = len(batch.clean.order), len(batch.noise)
+    assert seen == [clean] * 3 + [noisy, noisy // 2, noisy // 2, noisy]
+    assert terms.meters["flow_mse_edit"].count.item() == noisy
+    terms.total.backward()
+    assert all(parameter.grad is not None for parameter in objective.dit.parameters())
+
+
+def test_routing_without_blocks_in_the_middle_is_refused(config: FitConfig) -> None:
+    with pytest.raises(ValueError, match="leave no block"):
+        flow(config, routing=RoutingConfig().model_dump())
