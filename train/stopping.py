@@ -5,6 +5,7 @@ of a process, training runs in another: `listen` is called in the former, by who
 again is of no use leaves the reason in another file.
 """
 
+import os
 import signal
 import threading
 from pathlib import Path
@@ -34,8 +35,10 @@ def take_back(folder: Path) -> None:
 
 
 def give_up(folder: Path, why: str) -> None:
-    """Say that starting the group again would not help."""
-    (folder / _GIVEN_UP_FILE).write_text(why)
+    """Say that starting the group again would not help; several workers may, and each reason is whole."""
+    beside = folder / f"{_GIVEN_UP_FILE}.{os.getpid()}-{threading.get_ident()}"
+    beside.write_text(why)
+    beside.rename(folder / _GIVEN_UP_FILE)
 
 
 def given_up(folder: Path) -> str:

@@ -9,6 +9,7 @@ import json
 import secrets
 import socket
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -81,7 +82,7 @@ def run_worker(arguments: dict[str, str]) -> None:
     folder, bundle = FitFolder(Path(arguments["folder"])), Path(arguments["bundle"])
     peak = Peak(**json.loads(arguments["peak"]))
     try:
-        fit(config, lineage, folder, bundle=bundle, world=world, is_warned=_Notices(world), peak=peak)
+        fit(config, lineage, folder, bundle=bundle, world=world, is_warned=Notices(world), peak=peak)
     except Stopped:
         if not is_asked_by_driver(folder.place):
             raise
@@ -92,18 +93,23 @@ def run_worker(arguments: dict[str, str]) -> None:
     ray.train.report({})
 
 
-class _Notices:
+class Notices:
     """Whether Ray will take a node of the run away, asked every few seconds, by every worker after the same steps."""
 
-    def __init__(self, world: "World") -> None:
-        self._world, self._asked_at, self._ask_at, self._is_noticed = world, 0, 0, False
-        self._since = time.monotonic()
+    def __init__(self, world: "World", ask: Callable[[], object | None] = ray.train.get_preemption_info) -> None:
+        self._world, self._ask = world, ask
+        self._asked_at, self._ask_at, self._since, self._is_noticed = -1, 0, 0.0, False
 
     def __call__(self, num_steps_done: int) -> bool:
-        if num_steps_done >= self._ask_at:
-            now = time.monotonic()
-            a_step_s = self._world.gathered((now - self._since) / max(1, num_steps_done - self._asked_at))[0]
-            self._since, self._asked_at = now, num_steps_done
-            self._ask_at = num_steps_done + max(1, min(_MOST_STEPS, int(_ASK_EVERY_S / max(a_step_s, 1e-6))))
-            self._is_noticed = ray.train.get_preemption_info() is not None
+        """What Ray said when it was last asked."""
+        if self._asked_at < 0 or num_steps_done < self._asked_at:     # begun, or gone back: how long steps take is not known
+            self._look(num_steps_done, following=1)
+        elif num_steps_done >= self._ask_at:
+            a_step_s = (time.monotonic() - self._since) / (num_steps_done - self._asked_at)
+            slowest_s = max(self._world.gathered(a_step_s))           # the same on all workers, so that they ask together
+            self._look(num_steps_done, following=max(1, min(_MOST_STEPS, int(_ASK_EVERY_S / max(slowest_s, 1e-6)))))
         return self._is_noticed
+
+    def _look(self, num_steps_done: int, *, following: int) -> None:
+        self._asked_at, self._ask_at, self._since = num_steps_done, num_steps_done + following, time.monotonic()
+        self._is_noticed = self._ask() is not None
