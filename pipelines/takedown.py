@@ -109,7 +109,7 @@ def survey(request: Request, known: Record | None, workspace: Workspace) -> Affe
         bundles=uses.bundles,
         unreadable_bundles=uses.unreadable_bundles,
         places=(*_places(uses.evaluations, workspace), *_reports(ids, workspace)),
-        exports=tuple(export.file for export in exports_showing(ids, workspace)),
+        exports=tuple(export.place for export in exports_showing(ids, workspace)),
     )
 
 

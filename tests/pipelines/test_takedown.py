@@ -3,6 +3,7 @@
 import json
 import os
 from pathlib import Path
+from socket import gethostname
 
 import lance
 import numpy as np
@@ -219,10 +220,11 @@ def test_pages_and_sheets_that_were_written_elsewhere_are_named(
     exports.note(premises.workspace, tmp_path / "sheet.png", ["emoji/apple", "emoji/bear"])
     exports.note(premises.workspace, tmp_path / "labels.html", ["emoji/cat"])
     command(["--id", "emoji/apple", "--yes"], settings)
-    assert f"{tmp_path / 'sheet.png'}  (stays; delete it by hand)" in capsys.readouterr().out
+    sheet = f"{gethostname()}:{tmp_path / 'sheet.png'}"
+    assert f"{sheet}  (stays; delete it by hand)" in capsys.readouterr().out
     text = premises.workspace.read_text("takedowns", f"{_record(premises).id}.certificate.json")
     named = [place for place in Certificate.model_validate_json(text).not_reached if "page or sheet" in place]
-    assert named == [f"{tmp_path / 'sheet.png'}, a page or sheet with pictures of the rows"]
+    assert named == [f"{sheet}, a page or sheet with pictures of the rows"]
 
 
 def test_pictures_made_from_the_rows_go_and_others_stay(premises: Premises, settings: Settings):
