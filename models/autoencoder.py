@@ -1,4 +1,4 @@
-"""Convolutional autoencoder with residual down- and upsampling: pictures to a few smooth channels per 32 x 32 pixels, and back.
+"""Convolutional autoencoder with residual down- and upsampling: squares of 8 to 64 pixels to a few smooth channels, and back.
 
 Choices:
 
@@ -11,13 +11,14 @@ Choices:
 b pictures · c channels · y, x rows and columns
 """
 
+import math
 from typing import Annotated
 
 import torch
 from annotated_types import Gt
 from einops import rearrange, reduce, repeat
 from jaxtyping import Float
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -42,6 +43,17 @@ class AutoencoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     retouch_width: Positive
     """Channels of the small network that corrects the drawn picture pixel by pixel: what is drawn square by square shows seams
     and weaves, which only somebody who sees neighbouring pixels can take out."""
+
+    @model_validator(mode="after")
+    def _levels_match(self) -> "AutoencoderConfig":
+        if len({len(self.widths), len(self.encoder_blocks), len(self.decoder_blocks), len(self.drawing)}) > 1:
+            raise ValueError("widths, decoder_widths, encoder_blocks and decoder_blocks must be equally long")
+        return self
+
+    @property
+    def drawing(self) -> tuple[int, ...]:
+        """Channels of the decoder, in the order of `widths`."""
+        return self.decoder_widths or self.widths
 
     @property
     def factor(self) -> int:
@@ -79,9 +91,8 @@ def f64(*, latent_channels: int = 128) -> AutoencoderConfig:
 
 def slim(config: AutoencoderConfig) -> AutoencoderConfig:
     """The same encoder and latents with a decoder half as wide where pixels are many (Seedance 1.0, arXiv:2506.09113)."""
-    widths = config.decoder_widths or config.widths
-    thin = tuple(width // 2 if level < _MANY_PIXELS else width for level, width in enumerate(widths))
-    return config.model_copy(update={"decoder_widths": thin})
+    thin = tuple(width // 2 if level < _MANY_PIXELS else width for level, width in enumerate(config.widths))
+    return AutoencoderConfig(**{**config.model_dump(), "decoder_widths": thin})
 
 
 _MANY_PIXELS = 2
@@ -180,9 +191,6 @@ class Autoencoder(nn.Module):
 
     def __init__(self, config: AutoencoderConfig) -> None:
         super().__init__()
-        levels = {len(config.widths), len(config.encoder_blocks), len(config.decoder_blocks), len(_drawing(config))}
-        if len(levels) > 1:
-            raise ValueError(f"widths, decoder_widths, encoder_blocks and decoder_blocks must be equally long, got {config}")
         self.config = config
         self.encoder = _encoder(config)
         self.decoder = _decoder(config)
@@ -241,14 +249,10 @@ def _encoder(config: AutoencoderConfig) -> nn.Sequential:
     return nn.Sequential(*layers, _norm(channels), nn.SiLU(), Conv(channels, config.latent_channels, 1))
 
 
-def _drawing(config: AutoencoderConfig) -> tuple[int, ...]:
-    return config.decoder_widths or config.widths
-
-
 def _decoder(config: AutoencoderConfig) -> nn.Sequential:
-    channels = _drawing(config)[-1]
+    channels = config.drawing[-1]
     layers: list[nn.Module] = [Conv(config.latent_channels, channels, 3)]
-    for width, num_blocks in zip(reversed(_drawing(config)), reversed(config.decoder_blocks), strict=True):
+    for width, num_blocks in zip(reversed(config.drawing), reversed(config.decoder_blocks), strict=True):
         if len(layers) > 1:
             layers.append(Up(channels, width))
         layers += [ResidualBlock(width) for _ in range(num_blocks)]
@@ -264,4 +268,4 @@ def _retouch(width: int) -> nn.Sequential:
 
 
 def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(max(1, channels // 16), channels)
+    return nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels)

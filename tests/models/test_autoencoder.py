@@ -54,14 +54,15 @@ def test_sizes_have_the_factor_and_the_parameters_they_say(config: AutoencoderCo
 
 
 def test_a_slim_decoder_reads_the_same_latents() -> None:
-    config = CONFIG.model_copy(update={"decoder_widths": (8, 32)})
+    config = AutoencoderConfig(**{**CONFIG.model_dump(), "decoder_widths": (8, 32)})
     autoencoder = Autoencoder(config)
     autoencoder.encoder.load_state_dict(Autoencoder(CONFIG).encoder.state_dict())
     assert autoencoder.decode(torch.randn(1, 5, 4, 6)).shape == (1, 3, 16, 24)
     assert slim(f32()).decoder_widths == (64, 128, 512, 1024, 1024)
     assert slim(f32()).widths == f32().widths
+    assert slim(slim(f32())) == slim(f32())
 
 
 def test_levels_that_do_not_match_are_refused() -> None:
     with pytest.raises(ValueError, match="must be equally long"):
-        Autoencoder(CONFIG.model_copy(update={"decoder_widths": (8,)}))
+        AutoencoderConfig(**{**CONFIG.model_dump(), "decoder_widths": (8,)})
