@@ -2,14 +2,14 @@
 
 A leaf gets another value: YAML, validated by the configuration. A part of which there are several kinds is chosen by its kind,
 ``parallel=fsdp``, and comes with that kind's defaults: settings of the one never reach the other (AdamW's learning rate Muon's).
-A part that may be left out is left out by ``preview=null``. An element of a list is reached by its `reason` or its `name`:
-``rules.drop.blurred.limit=20``, ``plan.stages.all.num_steps=100``.
+A part that may be left out is left out by ``preview=null``, and is there once one of its leaves is set. An element of a list is
+reached by its `reason` or its `name`: ``rules.drop.blurred.limit=20``, ``plan.stages.all.num_steps=100``.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
-from types import NoneType
-from typing import Literal, TypeVar, get_args, get_origin
+from types import NoneType, UnionType
+from typing import Annotated, Literal, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -70,13 +70,14 @@ def leaves(config: BaseModel, prefix: str = "") -> Iterator[str]:
 def _assign(config: ConfigT, data: dict[str, object], *, path: str, text: str) -> ConfigT:
     """Change `data`; returns the configuration's shape after it, in which settings of a part that was chosen are found."""
     *parents, leaf = path.split(".")
+    config = _opened(config, data, parents)
     model, branch = _descend(config, data, parents=parents, path=path)
     if leaf not in type(model).model_fields:
         raise _unknown(config, path)
     value = getattr(model, leaf, None)
     if _rules_in(value) or _is_discriminator(model, leaf):
         raise UserError(f"--set {path} would change structure, not a value; choose a recipe for that, or set one of its leaves")
-    if not isinstance(value, BaseModel):
+    if not _parts(model, leaf):
         branch[leaf] = _parse(path, text, current=value)
         return config
     part = _chosen(model, leaf, path=path, text=text.strip())
@@ -84,28 +85,52 @@ def _assign(config: ConfigT, data: dict[str, object], *, path: str, text: str) -
     return _with_part(config, path.split("."), part)
 
 
+def _opened(config: ConfigT, data: dict[str, object], parents: Sequence[str]) -> ConfigT:
+    """The configuration with the part that the path leads through, where it is left out and there is one kind of it."""
+    model: object = config
+    branch: object = data
+    for depth, name in enumerate(parents, start=1):
+        if not isinstance(model, BaseModel) or not isinstance(branch, dict) or name not in type(model).model_fields:
+            return config
+        kinds = _parts(model, name)
+        if getattr(model, name, None) is None and len(kinds) == 1:
+            part = kinds[0].model_construct()
+            branch[name] = part.model_dump()
+            return _with_part(config, parents[:depth], part)
+        model, branch = getattr(model, name, None), branch.get(name)
+    return config
+
+
 def _chosen(model: BaseModel, name: str, *, path: str, text: str) -> BaseModel | None:
     """The part of the kind that `text` names, with its defaults; it is validated with the whole."""
-    options = _options(type(model).model_fields[name].annotation)
-    kinds = {kind: option for option in options for kind in _kinds(option)}
+    kinds = {kind: option for option in _parts(model, name) for kind in _kinds(option)}
     if text in kinds:
         return kinds[text].model_construct(kind=text)
-    if text in ("null", "") and NoneType in options:
+    is_optional = NoneType in _options(type(model).model_fields[name].annotation)
+    if text in ("null", "") and is_optional:
         return None
-    known = ", ".join([*kinds, *(["null"] if NoneType in options else [])])
+    known = ", ".join([*kinds, *(["null"] if is_optional else [])])
     problem = f"there is no such kind, but {known}; choose one" if known else "it is a part, not a value"
     raise UserError(f"--set {path}={text}: {problem}, or set one of its leaves")
 
 
+def _parts(model: BaseModel, name: str) -> list[type[BaseModel]]:
+    """The kinds of part that a setting may be; none for values and lists."""
+    annotation = type(model).model_fields[name].annotation
+    return [option for option in _options(annotation) if issubclass(option, BaseModel)]
+
+
 def _options(annotation: object) -> list[type]:
-    """The classes in a union, in unions within it too."""
-    if isinstance(annotation, type):
+    """The classes in a union, in unions within it too; what is in lists is no option."""
+    if isinstance(annotation, type) and get_origin(annotation) is None:
         return [annotation]
-    return [option for inner in get_args(annotation) for option in _options(inner)]
+    if get_origin(annotation) in (Union, UnionType, Annotated):
+        return [option for inner in get_args(annotation) for option in _options(inner)]
+    return []
 
 
-def _kinds(option: type) -> tuple[str, ...]:
-    kind = option.model_fields.get("kind") if issubclass(option, BaseModel) else None
+def _kinds(option: type[BaseModel]) -> tuple[str, ...]:
+    kind = option.model_fields.get("kind")
     return get_args(kind.annotation) if kind is not None else ()
 
 

@@ -98,6 +98,20 @@ def test_parts_of_elements_are_chosen_too_and_optional_ones_left_out():
     assert changed.stages == (Steps(reason="first", optim=Muon(learning_rate=3.0)), Steps(reason="last"))
 
 
+class Optional(BaseModel, frozen=True, extra="forbid"):
+    muon: Muon | None = None
+    either: Annotated[AdamW | Muon, Field(discriminator="kind")] | None = None
+
+
+def test_a_part_that_was_left_out_is_there_once_a_leaf_of_it_is_set_or_its_kind_is_chosen():
+    assert apply(Optional(), ["muon.learning_rate=0.1"]).muon == Muon(learning_rate=0.1)
+    assert apply(Optional(), ["either=muon", "either.learning_rate=0.1"]).either == Muon(learning_rate=0.1)
+    assert apply(Optional(muon=Muon()), ["muon=null", "muon.learning_rate=0.1"]).muon == Muon(learning_rate=0.1)
+    assert apply(Optional(muon=Muon()), ["muon=null"]).muon is None
+    with pytest.raises(UserError, match="Optional has no such setting"):
+        apply(Optional(), ["either.learning_rate=0.1"])
+
+
 def test_rules_in_a_list_are_reached_by_their_reason():
     ruled = Ruled(drop=(Rule(reason="small", limit=1), Rule(reason="dull", limit=2)))
     assert apply(ruled, ["drop.dull.limit=5"]).drop == (Rule(reason="small", limit=1), Rule(reason="dull", limit=5))
