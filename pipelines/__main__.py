@@ -1,6 +1,7 @@
-"""The ``seedbed`` command: one closed table of jobs, each imported only when it is run.
+"""The ``seedbed`` command: one closed table of jobs, each imported only when it is asked for.
 
-A job module has a configuration class and ``run(config, session)``; a command module (no configuration, nothing recorded) has
+A job module has a configuration class and ``run(config, session)``, and may have ``outlook(config)``, lines that a dry run shows;
+a command module (no configuration, nothing recorded) has
 ``command(arguments, settings) -> exit code``. Recipes are functions in ``pipelines/recipes/<job>.py`` that return a whole
 configuration.
 """
@@ -32,6 +33,7 @@ class Job(NamedTuple):
     help: str
     default_root: str = "runs/work"
     is_command: bool = False
+    has_outlook: bool = False
 
 
 JOBS: dict[str, Job] = {
@@ -41,7 +43,7 @@ JOBS: dict[str, Job] = {
     "pairs": Job("pipelines.pairs", "edit and composition pairs, with the pictures they need"),
     "select": Job("pipelines.select", "choose the rows that a training run may see"),
     "sweep": Job("pipelines.sweep", "compare many ways to decide, on one page"),
-    "fit": Job("pipelines.fit", "train; RECIPE: autoencoder, contrastive or generator"),
+    "fit": Job("pipelines.fit", "train; RECIPE: autoencoder, contrastive, generator, …", has_outlook=True),
     "encode": Job("pipelines.encode", "latents of the selected pictures, as a column"),
     "evaluate": Job("pipelines.evaluate", "score generated pictures against real ones and noise"),
     "promote": Job("pipelines.promote", "make a bundle the champion if its scores allow"),
@@ -115,7 +117,7 @@ def _run(words: list[str]) -> int:
     with open_session(settings) as session:
         config = _configuration(name, job, flags=flags, workspace=session.workspace)
         if flags.dry_run:
-            print(_as_yaml(config), end="")
+            print(_as_yaml(config), *_outlook(job, config), sep="", end="")
             return 0
         _run_job(job, config, session)
     return 0
@@ -128,6 +130,11 @@ def _run_job(job: Job, config: "BaseModel", session: "Session") -> None:
     if isinstance(outcome, Outcome):
         for name, value in outcome.outputs.items():
             print(f"{name}: {value}")
+
+
+def _outlook(job: Job, config: "BaseModel") -> list[str]:
+    """What the job will take, where it can tell, as comments of the settings."""
+    return [f"# {line}\n" for line in import_module(job.module).outlook(config)] if job.has_outlook else []
 
 
 def _job(name: str) -> Job:

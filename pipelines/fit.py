@@ -15,6 +15,7 @@ from infra.tracking import Run
 from models.bundle import Lineage, TableVersion, read_manifest
 from pipelines.following import following
 from pipelines.job import Outcome, Work, job_digest, run_job
+from train import outlook as outlooks
 from train.config import FitConfig
 from train.events import Events
 from train.fitting import FitFolder
@@ -32,6 +33,13 @@ def run(config: FitConfig, session: Session) -> Outcome:
         raise UserError("fit needs data.selection, the output of `seedbed select`: it says which rows may be seen")
     resolved = FitConfig.model_validate({**config.model_dump(), "data": pin(config.data).model_dump()})
     return run_job("fit", resolved, session, partial(_fit, resolved, session), identity=resolved.identity())
+
+
+def outlook(config: FitConfig) -> list[str]:
+    """What a generator's training will take, by arithmetic: `seedbed fit RECIPE --dry-run` says so below the settings."""
+    if not isinstance(config.objective, FlowConfig):
+        return []
+    return list(outlooks.lines(outlooks.outlook(config, config.objective), config))
 
 
 def _fit(config: FitConfig, session: Session, run: Run) -> Work:

@@ -1,4 +1,4 @@
-"""Recipes of `seedbed fit`: small models that two CPU cores learn in minutes."""
+"""Recipes of `seedbed fit`: small models that two CPU cores learn in minutes, and large ones for clusters of GPUs."""
 
 from curation.tables import TableRef
 from infra.storage import Workspace
@@ -7,7 +7,7 @@ from models import sizes as transformers
 from models.perception.contrastive import ContrastiveConfig
 from models.samplers import SamplerConfig
 from models.text import TEXT_WIDTH
-from pipelines.recipes import latest
+from pipelines.recipes import clusters, latest
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig
 from train.loop import LoopConfig
@@ -55,6 +55,42 @@ def generator(workspace: Workspace) -> FitConfig:
 
 
 default = generator
+
+
+def autoencoder_f32(workspace: Workspace) -> FitConfig:
+    """The f32 autoencoder of 32 channels for generators from 512 px to 4K, on the newest selection.
+
+    Run:      seedbed fit autoencoder_f32 --address ray://HEAD:10001
+    Hardware: one node of eight GPUs; not trained anywhere yet, so its rates are those of the small one
+    """
+    return clusters.autoencoder(latest.selected_images(workspace))
+
+
+def base(workspace: Workspace) -> FitConfig:
+    """A generator of 1.2 B parameters from 512 px to 1K, on the newest selection and an f32 autoencoder.
+
+    Run:      seedbed fit base --address ray://HEAD:10001
+    Hardware: one node of eight GPUs; `seedbed fit base --dry-run` says what it takes
+    """
+    stages = (
+        StageConfig(name="512", num_steps=200_000, task_shares=clusters.TEXT_FIRST, target_tokens=(128, 512)),
+        StageConfig(name="1k", num_steps=50_000, task_shares=clusters.ALL_TASKS, target_tokens=(512, 2048), rate=0.3),
+    )
+    return clusters.generator(workspace, transformers.base, stages, num_gpus=8, batch_samples=1024, recompute="selective")
+
+
+def full(workspace: Workspace) -> FitConfig:
+    """A generator of 5.6 B parameters from 512 px through 1K to 4K, on the newest selection and an f32 autoencoder.
+
+    Run:      seedbed fit full --address ray://HEAD:10001
+    Hardware: 32 nodes of eight GPUs; `seedbed fit full --dry-run` says what it takes
+    """
+    stages = (
+        StageConfig(name="512", num_steps=300_000, task_shares=clusters.TEXT_FIRST, target_tokens=(128, 512)),
+        StageConfig(name="1k", num_steps=100_000, task_shares=clusters.ALL_TASKS, target_tokens=(512, 2048), rate=0.5),
+        StageConfig(name="4k", num_steps=20_000, task_shares=clusters.ALL_TASKS, target_tokens=(1024, 16_384), rate=0.2),
+    )
+    return clusters.generator(workspace, transformers.full, stages, num_gpus=256, batch_samples=2048, recompute="full")
 
 
 def autoencoder_on(data: TableRef) -> FitConfig:

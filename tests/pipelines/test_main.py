@@ -54,6 +54,17 @@ def test_a_job_runs_its_default_recipe_with_changed_leaves(grow, capsys, tmp_pat
     assert (tmp_path / "work/mlflow.db").exists()
 
 
+def test_a_dry_run_of_a_training_says_what_it_takes_and_can_be_run_from_its_output(capsys, tmp_path):
+    words = ["fit", "full", "--root", str(tmp_path / "work"), "--dry-run"]
+    assert main(words) == 0
+    printed = capsys.readouterr().out
+    assert "# about 5.61 B parameters" in printed
+    file = tmp_path / "full.yaml"
+    file.write_text(printed)
+    assert main(["fit", "--from", str(file), *words[2:]]) == 0
+    assert capsys.readouterr().out == printed
+
+
 def test_a_dry_run_prints_the_configuration_and_does_nothing(grow, capsys, tmp_path):
     assert main([*grow, "--set", "rows=5", "--dry-run"]) == 0
     assert yaml.safe_load(capsys.readouterr().out) == {"rows": 5, "name": "tiny"}

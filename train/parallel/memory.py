@@ -38,10 +38,13 @@ _KEPT = frozenset(
 """Operators whose results selective recomputation keeps, by name: some are known to torch once they are imported."""
 
 
+Recompute = Literal["none", "selective", "full"]
+
+
 class MemoryConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """What blocks keep between the forward and the backward pass, and how they run."""
 
-    recompute: Literal["none", "selective", "full"] = "none"
+    recompute: Recompute = "none"
     """Recomputed in the backward pass: nothing, all but matrix products and attention, or whole blocks."""
     offload: bool = False
     """Keep what the backward pass needs in the host's memory."""

@@ -1,0 +1,107 @@
+"""Runs on clusters of GPUs: the autoencoder, and what `seedbed fit base` and `seedbed fit full` have in common."""
+
+from typing import Protocol
+
+from curation.tables import TableRef
+from curation.tasks import Task
+from infra.errors import UserError
+from infra.storage import Workspace
+from models import autoencoder as autoencoders
+from models.routing import RoutingConfig
+from models.samplers import SamplerConfig
+from models.sizes import DiTConfig
+from models.text import TEXT_WIDTH
+from pipelines.recipes import latest
+from train.checkpoint import CheckpointConfig
+from train.config import FitConfig
+from train.feed import FeedConfig
+from train.fetch import RayDataConfig
+from train.loop import LoopConfig
+from train.objectives.autoencoder import AutoencoderObjectiveConfig
+from train.objectives.flow import FlowConfig
+from train.optim import OptimConfig
+from train.parallel.memory import MemoryConfig, Recompute
+from train.parallel.sharded import FsdpConfig
+from train.plan import PlanConfig, StageConfig
+from train.schedule import WarmupStableDecay
+
+AUTOENCODER = "autoencoder_f32"
+"""Recipe, and name, of the autoencoder whose latents are learnt."""
+GPUS_A_NODE = 8
+FETCHERS_A_GPU = 2
+TEXT_FIRST: dict[Task, float] = {"t2i": 0.8, "edit": 0.15, "compose": 0.05}
+ALL_TASKS: dict[Task, float] = {"t2i": 0.5, "edit": 0.35, "compose": 0.15}
+
+
+class Size(Protocol):
+    """A size of the transformer (`models.sizes`)."""
+
+    def __call__(self, *, latent_channels: int, text_width: int) -> DiTConfig:
+        """Its shape."""
+        ...
+
+
+def generator(
+    workspace: Workspace, size: Size, stages: tuple[StageConfig, ...], *, num_gpus: int, batch_samples: int,
+    recompute: Recompute,
+) -> FitConfig:  # fmt: skip
+    """Latents of f32 with 32 channels; weights in shards within a node; half of a large picture's tokens go past blocks."""
+    data, autoencoder = _selected(workspace), _autoencoder(workspace)
+    dit = size(latent_channels=autoencoders.f32().latent_channels, text_width=TEXT_WIDTH)
+    return FitConfig(
+        name="generator", data=data,
+        objective=FlowConfig(
+            dit=dit, autoencoder=autoencoder, text_dropout=0.1, reference_dropout=0.1, uniform_share=0.1, shift=3.0,
+            shift_tokens=1024, num_draws=1, routing=RoutingConfig(),
+            sampler=SamplerConfig(num_steps=50, guidance=4.0, shift=3.0, shift_tokens=1024),
+        ),
+        plan=PlanConfig(
+            seed=0, batch_samples=batch_samples, num_slots=num_gpus, stages=stages, max_tokens=32_768, context_slots=2
+        ),
+        feed=FeedConfig(rows=RayDataConfig(num_fetchers=FETCHERS_A_GPU)),
+        optim=OptimConfig(
+            adamw_lr=3e-4, muon_lr=0.01, weight_decay=0.01, clip_norm=1.0,
+            schedule=WarmupStableDecay(warmup_steps=2000, decay_steps=20_000, final_share=0.01),
+        ),
+        loop=LoopConfig(precision="bf16", ema_decay=0.9999),
+        parallel=FsdpConfig(replicas=num_gpus // GPUS_A_NODE), memory=MemoryConfig(recompute=recompute, compile=True),
+        checkpoint=CheckpointConfig(every_steps=1000), num_workers=num_gpus, use_gpu=True, threads_per_worker=8,
+    )  # fmt: skip
+
+
+def autoencoder(data: TableRef) -> FitConfig:
+    """Pictures of 256 px in latents of 8 x 8; larger ones are encoded by the same weights."""
+    return FitConfig(
+        name=AUTOENCODER, data=data,
+        objective=AutoencoderObjectiveConfig(
+            autoencoder=autoencoders.f32(), size_px=256, latent_noise=0.2, latent_pull=0.003, square_weight=1.0,
+            edge_weight=0.5, perceptual_weight=0.2,
+        ),
+        plan=PlanConfig(
+            seed=0, batch_samples=256, num_slots=GPUS_A_NODE,
+            stages=(StageConfig(name="256", num_steps=100_000, task_shares={"t2i": 1.0}),),
+        ),
+        feed=FeedConfig(rows=RayDataConfig(num_fetchers=FETCHERS_A_GPU)),
+        optim=OptimConfig(
+            adamw_lr=1e-3, muon_lr=0.01, weight_decay=0.0, clip_norm=1.0,
+            schedule=WarmupStableDecay(warmup_steps=1000, decay_steps=10_000, final_share=0.02),
+        ),
+        loop=LoopConfig(precision="bf16", ema_decay=0.999),
+        checkpoint=CheckpointConfig(every_steps=1000), num_workers=GPUS_A_NODE, use_gpu=True, threads_per_worker=8,
+    )  # fmt: skip
+
+
+def _selected(workspace: Workspace) -> TableRef:
+    """The newest selection, or a name for one: what a run takes is known before there is data, and without it is refused."""
+    try:
+        return latest.selected_images(workspace)
+    except UserError:
+        missing = workspace.uri("selections", "run-seedbed-select-first.lance")
+        return TableRef(uri=workspace.uri("tables", "images.lance"), selection=missing)
+
+
+def _autoencoder(workspace: Workspace) -> str:
+    try:
+        return latest.bundle(workspace, AUTOENCODER)
+    except UserError:
+        return workspace.uri("bundles", f"run-seedbed-fit-{AUTOENCODER}-first")
