@@ -15,6 +15,7 @@ from torch import Tensor
 from train.loop import Hooks, train_steps
 from train.objectives import build
 from train.objectives.contract import PackInput, StepInput
+from train.objectives.flow import FlowConfig
 from train.parallel import DdpConfig, FsdpConfig, ParallelConfig, World
 from train.plan import Plan
 from train.samples import load_samples
@@ -88,9 +89,14 @@ def test_blocks_that_are_compiled_and_recomputed_follow_the_curve_too(tmp_path: 
 
 
 @pytest.mark.slow
-def test_samples_above_the_cap_are_trained_on_by_two_workers_together_as_by_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_routed", [False, True])
+def test_samples_above_the_cap_are_trained_on_by_two_workers_together_as_by_one(tmp_path: Path, is_routed: bool) -> None:
     plan = {"max_tokens": 20, "context_slots": 2, "batch_samples": 8}
     config = changed(of_steps(tiny_fit(tmp_path), 6), plan=plan, optim={"matrices": "adamw"})
+    if is_routed:
+        assert isinstance(config.objective, FlowConfig)
+        dit = {**config.objective.dit.model_dump(), "depth": 4}
+        config = changed(config, objective={"dit": dit, "routing": {"first": 1, "last": 1, "min_tokens": 1}})
     samples = load_samples(config.data, "train", unit="noisy tokens")
     planned = Plan(config.plan, samples.sizes, cost=build(config.objective).cost)
     assert all(planned.step(step).shared and any(map(any, planned.step(step).slots)) for step in range(6))
