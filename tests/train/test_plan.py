@@ -14,7 +14,7 @@ from train.plan import EmptyTask, Pick, Plan, PlanConfig, Sizes, StageConfig, St
 
 TASK_OF = ["t2i"] * 7 + ["edit"] * 5
 NOISY = [4, 16, 4, 16, 4, 16, 4, 4, 16, 4, 16, 4]
-COST = Cost(per_clean_token=1.0, per_noisy_token=2.0, per_pair=0.01)
+COST = Cost(per_clean_token=1.0, per_noisy_token=2.0, per_pair=0.01, per_clean_pair=0.01)
 HALVES: dict[Task, float] = {"t2i": 0.5, "edit": 0.5}
 
 
