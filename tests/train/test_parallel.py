@@ -35,7 +35,8 @@ TOLERANCE = 1e-5
 @pytest.mark.slow
 def test_every_engine_follows_one_curve_and_goes_on_from_the_checkpoint_of_another(tmp_path: Path) -> None:
     config = changed(of_steps(tiny_fit(tmp_path), 8), optim={"matrices": "adamw"})
-    under = {name: config.model_validate({**config.model_dump(), "parallel": engine}) for name, engine in ENGINES.items()}
+    whole = {**config.model_dump(), "num_workers": 2}
+    under = {name: config.model_validate({**whole, "parallel": engine}) for name, engine in ENGINES.items()}
     train([prepare(tmp_path / name, each) for name, each in under.items()], num_workers=2, rendezvous=tmp_path / "first")
     expected = dict(losses(tmp_path / "ddp"))
     for name in ENGINES:
@@ -54,7 +55,7 @@ def test_every_engine_follows_one_curve_and_goes_on_from_the_checkpoint_of_anoth
 def test_weights_in_shards_that_are_replicated_follow_the_curve_too(tmp_path: Path) -> None:
     """Two replicas of two shards each: with two workers, one of the two would have nothing to do."""
     config = changed(of_steps(tiny_fit(tmp_path), 8), plan={"num_slots": 4, "batch_samples": 8}, optim={"matrices": "adamw"})
-    hsdp = config.model_validate({**config.model_dump(), "parallel": ENGINES["hsdp"]})
+    hsdp = config.model_validate({**config.model_dump(), "parallel": ENGINES["hsdp"], "num_workers": 4})
     train([prepare(tmp_path / "whole", config)], num_workers=1, rendezvous=tmp_path / "alone")
     train([prepare(tmp_path / "parts", hsdp)], num_workers=4, rendezvous=tmp_path / "together")
     assert dict(losses(tmp_path / "parts")) == pytest.approx(dict(losses(tmp_path / "whole")), rel=TOLERANCE)
