@@ -16,9 +16,8 @@ from tiny_fit import LINEAGE, changed, losses, of_steps, tiny_fit, weights_diges
 
 from train.config import FitConfig
 from train.events import Events
-from train.guard import Diverged
 from train.health import HealthConfig, check_nodes
-from train.launch import Interrupted, launch
+from train.launch import GaveUp, Interrupted, launch
 from train.meters import readings
 from train.watchdog import heartbeats
 
@@ -75,7 +74,7 @@ def test_a_run_that_does_itself_harm_again_and_again_ends_at_once(tmp_path: Path
     poisoned = pa.array([[math.nan] * len(latent) for latent in table["latent"].to_pylist()], pa.list_(pa.float32()))
     version = lance.write_dataset(table.set_column(place, "latent", poisoned), config.data.uri, mode="overwrite").version
     folder = tmp_path / "run"
-    with pytest.raises(Diverged, match="select without them"):
+    with pytest.raises(GaveUp, match="select without them"):
         run(changed(config, data={"version": version}), folder)
     kinds = [event.kind for event in Events(folder, writer="test").all()]
     assert kinds == ["started", "rolled back", "started", "failed"]
