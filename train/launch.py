@@ -2,8 +2,8 @@
 
 The driver's SIGTERM or Ctrl-C asks all workers to finish their step, write a checkpoint and end; so does a SIGTERM to one worker,
 after which Ray Train starts the group again where it has room. When Ray knows that a node will be taken away, workers learn of it
-within seconds, write a checkpoint and train on until it is. A run that says why it cannot go on is not started again; one whose
-folder a worker does not see cannot say so there, and is.
+within seconds, write a checkpoint and train on until it is. A run that says why it cannot go on trains no more: the group that
+Ray starts again reads the reason and ends. One whose folder a worker does not see cannot say so there, and is tried again.
 """
 
 import json

@@ -77,4 +77,4 @@ def test_a_run_that_does_itself_harm_again_and_again_ends_at_once(tmp_path: Path
     with pytest.raises(GaveUp, match="select without them"):
         run(changed(config, data={"version": version}), folder)
     kinds = [event.kind for event in Events(folder, writer="test").all()]
-    assert kinds == ["started", "rolled back", "started", "failed"]
+    assert kinds == ["started", "rolled back", "started", "worker died", "failed"]
