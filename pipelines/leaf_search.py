@@ -4,10 +4,12 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from typing import NamedTuple
 
+import pyarrow as pa
+
 from curation.retrieval import Hit, Query, rows_by_id, search
 from curation.signals.taxonomy import MINILM_SCORING, Captions, LeafScorer, MiniLm
-from curation.tables import TableRef
-from curation.taxonomy.assignment import AssignmentConfig, assign
+from curation.tables import TableRef, open_table
+from curation.taxonomy.assignment import LEAF_SCHEMA, UNASSIGNED, AssignmentConfig, assign
 from curation.taxonomy.leaves import Leaf, Taxonomy
 from curation.taxonomy.loading import load_taxonomy
 from infra.errors import UserError
@@ -15,6 +17,9 @@ from pipelines.finding import Finder
 
 BY_KEYWORDS = AssignmentConfig(min_score=0.5, max_further=2)
 """When the keywords of a caption alone put a row into a leaf."""
+
+Leaves = tuple[str, ...]
+"""Ids: the leaf of a row, then others that it is in."""
 
 LOOKED_AT = 10
 """Rows searched for each that is proposed: some are in the leaf already."""
@@ -27,7 +32,7 @@ class Candidate(NamedTuple):
     fit: float
     """Score of its captions for the leaf, in [0, 1]; 0 when only its picture speaks for it."""
     leaf: str
-    """The leaf that its captions put it into, or "unassigned"."""
+    """The leaf it is in: as measured, else as its captions say; or "unassigned"."""
 
 
 def propose(finder: Finder, leaf_id: str, *, limit: int, where: str | None = None) -> tuple[TableRef, list[Candidate]]:
@@ -43,20 +48,38 @@ def propose(finder: Finder, leaf_id: str, *, limit: int, where: str | None = Non
     if finder.knows_meaning:
         query = query._replace(meaning=finder.meaning([leaf.definition, *leaf.examples.en, ", ".join(leaf.keywords.en)]))
     hits = search(table, query, limit=limit * LOOKED_AT, where=where)
-    return table, outside_leaf(taxonomy, leaf, hits, captions=_captions(table, hits))[:limit]
+    measured = _measured(table, hits)
+    return table, outside_leaf(taxonomy, leaf, hits, captions=_captions(table, hits), measured=measured)[:limit]
 
 
-def outside_leaf(taxonomy: Taxonomy, leaf: Leaf, hits: Sequence[Hit], *, captions: Captions) -> list[Candidate]:
-    """The hits that keywords do not put into the leaf already, each with how well its captions fit."""
+def outside_leaf(
+    taxonomy: Taxonomy, leaf: Leaf, hits: Sequence[Hit], *, captions: Captions, measured: Sequence[Leaves | None]
+) -> list[Candidate]:
+    """The hits that are not in the leaf already, each with how well its captions fit.
+
+    Args:
+        measured: leaves of every hit as `seedbed curate` measured them; None where keywords have to tell.
+    """
     if not hits:
         return []
-    by_keywords = LeafScorer(taxonomy, MINILM_SCORING).scores(captions)
-    now = assign(by_keywords, BY_KEYWORDS)
+    by_keywords = _leaves(assign(LeafScorer(taxonomy, MINILM_SCORING).scores(captions), BY_KEYWORDS))
     scores = LeafScorer(taxonomy, MINILM_SCORING, embedder=MiniLm(), leaves=[leaf.id]).scores(captions)
     fits = [entries[0]["score"] if entries else 0.0 for entries in scores.to_pylist()]
-    further = [{entry["leaf"] for entry in entries} for entries in now["further_leaves"].to_pylist()]
-    rows = zip(hits, fits, now["leaf"].to_pylist(), further, strict=True)
-    return [Candidate(hit, fit, assigned) for hit, fit, assigned, others in rows if leaf.id not in {assigned, *others}]
+    now = [known or told or (UNASSIGNED,) for known, told in zip(measured, by_keywords, strict=True)]
+    rows = zip(hits, fits, now, strict=True)
+    return [Candidate(hit, fit, leaves[0]) for hit, fit, leaves in rows if leaf.id not in leaves]
+
+
+def _measured(table: TableRef, hits: Sequence[Hit]) -> list[Leaves | None]:
+    if not set(LEAF_SCHEMA.names) <= set(open_table(table).schema.names):
+        return [None] * len(hits)
+    return _leaves(rows_by_id(table, [hit.id for hit in hits], LEAF_SCHEMA.names))
+
+
+def _leaves(rows: pa.Table) -> list[Leaves | None]:
+    """The leaf of every row, and those that it is in besides."""
+    further = [[entry["leaf"] for entry in entries or ()] for entries in rows["further_leaves"].to_pylist()]
+    return [(leaf, *others) if leaf else None for leaf, others in zip(rows["leaf"].to_pylist(), further, strict=True)]
 
 
 def _leaf(taxonomy: Taxonomy, leaf_id: str) -> Leaf:

@@ -88,6 +88,16 @@ def test_rows_that_are_in_a_leaf_by_their_keywords_are_not_proposed_for_it():
     leaf = next(iter(taxonomy.leaves.values()))
     texts = [", ".join(leaf.keywords.en[:3]), leaf.examples.en[0], "a screw"]
     hits = [Hit(str(number), 0.0, {}, {}, text) for number, text in enumerate(texts)]
-    found = outside_leaf(taxonomy, leaf, hits, captions=Captions(texts, ["", "", ""]))
+    found = outside_leaf(taxonomy, leaf, hits, captions=Captions(texts, ["", "", ""]), measured=[None] * 3)
     assert "0" not in {one.hit.id for one in found}
     assert [one.fit for one in found if one.hit.id == "2"] == [0.0]
+
+
+def test_a_measured_leaf_counts_for_more_than_the_keywords():
+    taxonomy = load_taxonomy()
+    leaf, other = list(taxonomy.leaves.values())[:2]
+    texts = [", ".join(leaf.keywords.en[:3]), "a screw", "a screw"]
+    hits = [Hit(str(number), 0.0, {}, {}, text) for number, text in enumerate(texts)]
+    measured = [(other.id,), (leaf.id,), (other.id, leaf.id)]
+    found = outside_leaf(taxonomy, leaf, hits, captions=Captions(texts, ["", "", ""]), measured=measured)
+    assert [(one.hit.id, one.leaf) for one in found] == [("0", other.id)]
