@@ -49,7 +49,7 @@ def generator(workspace: Workspace) -> FitConfig:
     """The generator: text-to-image, edits and compositions in one model, on the newest selection and autoencoder.
 
     Run:      seedbed fit generator
-    Hardware: two cores, about 7 minutes
+    Hardware: two cores, about 8 minutes
     """
     return generator_on(latest.selected_images(workspace), autoencoder=latest.bundle(workspace, "autoencoder"))
 
