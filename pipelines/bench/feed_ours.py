@@ -49,5 +49,6 @@ def batches(folder: Path) -> Iterator[tuple[list[str], Tensor]]:
 
 
 if __name__ == "__main__":
+    torch.set_num_threads(1)                                         # as processes of a DataLoader do; a second one waits busily
     start_ray(settings_from_environment())
     read_all(batches(Path(sys.argv[1])), Path(sys.argv[2]))
