@@ -39,6 +39,9 @@ def command(arguments: list[str], settings: Settings) -> int:
     Raises:
         UserError: an argument was given; there are none.
     """
+    if arguments in (["--help"], ["-h"]):
+        print("usage: seedbed doctor [--root DIR_OR_URI] [--address HOST]\n\ncheck this installation; exit code 2 if it fails")
+        return 0
     if arguments:
         raise UserError(f"unknown argument {arguments[0]!r} for doctor; it takes --root and --address only")
     checks: dict[str, Callable[[], Finding]] = {

@@ -50,8 +50,11 @@ def describe(error: ValidationError) -> str:
     """A validation error in one line."""
     first, *others = error.errors()
     place = ".".join(map(str, first["loc"])) or error.title
+    said = first["msg"].removeprefix("Value error, ")
+    is_of_many = isinstance(first["input"], Mapping)                 # a rule over several settings names them itself
+    got = "" if is_of_many else f" (got {_short(first['input'])})"
     more = f"; and {len(others)} more" if others else ""
-    return f"setting {place}: {first['msg']} (got {_short(first['input'])}){more}"
+    return f"setting {place}: {said}{got}{more}"
 
 
 def leaves(config: BaseModel, prefix: str = "") -> Iterator[str]:

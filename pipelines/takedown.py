@@ -324,4 +324,4 @@ def _lines(request: Request, affected: Affected) -> list[str]:
     for name, names in listed.items():
         lines += [f"{name:<11} {len(names):,}", *(f"  {one}" for one in names[:_SHOWN])]
         lines += [f"  … {len(names) - _SHOWN:,} more"] if len(names) > _SHOWN else []
-    return [*lines, *(f"not in the table, kept out from now on: {one}" for one in unknown)]
+    return [*lines, *(f"not in the table, to be kept out all the same: {one}" for one in unknown)]
