@@ -9,15 +9,16 @@ import importlib.util
 from pathlib import Path
 
 import torch
+from torch.library import Library
 
-_schemas: list[torch.library.Library] = []  # a Library's definitions live as long as the object
+_schemas: list[Library] = []  # a Library's definitions live as long as the object
 
 
 def ensure_torchvision() -> bool:
     """Whether torchvision's compiled operators are loaded; when they cannot be, declare the schemas its import needs.
 
     Only ``nms`` and ``qnms`` are looked up at import; calling either without the compiled library still fails.
-    Needed for torchvision 0.28 beside a CPU build of torch 2.13; superfluous once a CPU build of torchvision is served.
+    Needed for torchvision 0.28 as built for CUDA beside a CPU build of torch 2.13; superfluous where both are built alike.
     """
     if _schemas:
         return False
@@ -27,10 +28,10 @@ def ensure_torchvision() -> bool:
     try:
         torch.ops.load_library(str(Path(spec.origin).with_name("_C.so")))
     except OSError:
-        library = torch.library.Library("torchvision", "FRAGMENT")
+        schemas = Library("torchvision", "FRAGMENT")
         for operator in ("nms", "qnms"):
-            library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        _schemas.append(library)
+            schemas.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+        _schemas.append(schemas)
         return False
     return True
 

@@ -8,12 +8,12 @@ import sys
 import tempfile
 from pathlib import Path
 
-import torch
+from torch.library import Library
 
 
 def main(folder: Path, result: Path, *, is_fused: bool) -> None:
     """Run the recipe of the leg with two processes."""
-    library = with_operators()
+    declared = with_operators()
     from data_juicer.config import init_configs  # after the declaration above
     from data_juicer.core import DefaultExecutor
 
@@ -33,21 +33,21 @@ def main(folder: Path, result: Path, *, is_fused: bool) -> None:
     }  # fmt: skip
     (scratch / "recipe.json").write_text(json.dumps(recipe))
     DefaultExecutor(init_configs(args=["--config", str(scratch / "recipe.json")])).run()
-    del library
+    del declared
     kept = [json.loads(line)["name"] for line in (scratch / "out" / "out.jsonl").read_text().splitlines()]
     result.write_text(json.dumps({"kept": sorted(kept)}))
 
 
-def with_operators() -> torch.library.Library:
+def with_operators() -> Library:
     """Declarations, alive as long as the result is, of the two operators that the import of torchvision looks up.
 
     Data-Juicer's image hashes come from imagededup, which imports torchvision; its compiled operators may not fit the torch
     beside it. None of them is called.
     """
-    library = torch.library.Library("torchvision", "FRAGMENT")
+    declared = Library("torchvision", "FRAGMENT")
     for operator in ("nms", "qnms"):
-        library.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
+        declared.define(f"{operator}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    return declared
 
 
 if __name__ == "__main__":
