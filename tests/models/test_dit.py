@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_dit import stirred
 
 from models.dit import DiT
 from models.sequence import Condition, pack_clean, pack_noisy
@@ -14,13 +15,7 @@ CONFIG = DiTConfig(
 
 @pytest.fixture
 def dit() -> DiT:
-    """A transformer whose output is not zero, as it is at birth."""
-    torch.manual_seed(0)
-    model = DiT(CONFIG)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
+    return stirred(CONFIG)
 
 
 def conditions() -> list[Condition]:

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from tiny_dit import stirred
 
 from models.dit import DiT
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
@@ -17,12 +18,7 @@ MIDDLE = range(1, 4)
 
 @pytest.fixture
 def dit() -> DiT:
-    torch.manual_seed(0)
-    model = DiT(CONFIG)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.1 * torch.randn_like(parameter))
-    return model
+    return stirred(CONFIG)
 
 
 def packs(*sizes: tuple[int, int]):
