@@ -55,9 +55,11 @@ def launch(config: FitConfig, lineage: Lineage, health: Health, *, folder: Path,
             _fitted(trainer)
         except TrainingFailedError as error:
             if not stopping.given_up(folder):
-                cause = _cause(error)
-                Events(folder, writer="driver").write("failed", problem=one_line_with_type(cause))
-                raise cause from error
+                mistake = _mistake(error)
+                Events(folder, writer="driver").write("failed", problem=one_line_with_type(mistake or error))
+                if mistake is None:
+                    raise
+                raise mistake from error
     if why := stopping.given_up(folder):
         Events(folder, writer="driver").write("failed", problem=why)
         raise GaveUp(why)
@@ -107,10 +109,10 @@ def _scaling(config: FitConfig, health: Health) -> ScalingConfig:
     )  # fmt: skip
 
 
-def _cause(error: TrainingFailedError) -> Exception:
-    """A mistake of the user's by itself, anything else as Ray tells it."""
+def _mistake(error: TrainingFailedError) -> Exception | None:
+    """The mistake of the user's that a worker failed of, if one did."""
     failures = error.worker_failures.values() if isinstance(error, WorkerGroupError) else ()
-    return next((cause for cause in failures if is_ours(cause)), error)
+    return next((cause for cause in failures if is_ours(cause)), None)
 
 
 @contextmanager
