@@ -55,7 +55,7 @@ class Cost(NamedTuple):
 
 
 def _left_out(routed: Routed, clean: Float[np.ndarray, "*n"], noisy: Float[np.ndarray, "*n"]) -> Float[np.ndarray, "*n"]:
-    past = np.where(noisy < routed.config.min_tokens, 0.0, np.floor(routed.config.share * noisy))
+    past = routed.config.past(noisy)
     kept = noisy - past
     return routed.per_token * past + routed.per_pair * (noisy * (clean + noisy) - kept * (clean + kept))
 

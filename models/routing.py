@@ -7,13 +7,16 @@ block. Small pictures have no token to spare.
 s samples · m noisy tokens · k tokens that take every block
 """
 
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, TypeVar
 
+import numpy as np
 import torch
 from annotated_types import Ge, Gt, Lt
 from jaxtyping import Int
 from pydantic import BaseModel
 from torch import Tensor
+
+Numbers = TypeVar("Numbers", float, np.ndarray)
 
 
 class RoutingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -28,9 +31,9 @@ class RoutingConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
     min_tokens: Annotated[int, Gt(0)] = 1024
     """Pictures of fewer tokens take every block."""
 
-    def kept(self, num_tokens: int) -> int:
-        """Tokens of a picture that take every block."""
-        return num_tokens if num_tokens < self.min_tokens else num_tokens - int(self.share * num_tokens)
+    def past(self, num_tokens: Numbers) -> Numbers:
+        """How many tokens of a picture, or of each of many, leave out blocks."""
+        return (num_tokens >= self.min_tokens) * (self.share * num_tokens // 1)
 
 
 class Route(NamedTuple):
@@ -58,7 +61,7 @@ def require_blocks(config: RoutingConfig, *, depth: int) -> None:
 
 def kept_rows(num_tokens: int, config: RoutingConfig, *, generator: torch.Generator) -> Int[Tensor, " k"]:
     """A draw of the tokens of one picture that take every block, in order."""
-    kept = config.kept(num_tokens)
+    kept = num_tokens - int(config.past(float(num_tokens)))
     if kept == num_tokens:
         return torch.arange(num_tokens)
     return torch.randperm(num_tokens, generator=generator)[:kept].sort().values
