@@ -49,7 +49,7 @@ class Holdings(NamedTuple):
     gathered: float
     """Weights that FSDP holds whole, or that autocast holds in bf16 beside the others."""
     orthogonalised: float
-    """What Muon stacks at a time: all matrices of one shape, whole, in fp32."""
+    """What Muon holds at a time: all matrices of one shape, whole, in fp32, one by one and stacked."""
     activations: float
 
 
@@ -123,7 +123,7 @@ def _holdings(config: FitConfig, dit: DiTConfig, parameters: int, by_muon: int) 
     return Holdings(
         weights=weights * _FP32 * parameters, gradients=gradients * _FP32 * parameters, optimizer=optimizer * states,
         average=weights * _FP32 * parameters, gathered=whole * half * parameters,
-        orthogonalised=_FP32 * largest if by_muon else 0.0,
+        orthogonalised=2.0 * _FP32 * largest if by_muon else 0.0,
         activations=config.plan.max_tokens * dit.depth * kept_bytes(dit, config.memory, half=half),
     )  # fmt: skip
 
@@ -131,16 +131,17 @@ def _holdings(config: FitConfig, dit: DiTConfig, parameters: int, by_muon: int) 
 def _shares(config: FitConfig, dit: DiTConfig) -> tuple[float, float, float, float]:
     """What each worker holds of weights, gradients and optimizer states, and which share of weights lies whole beside them."""
     some = _GATHERED_BLOCKS / dit.depth
+    cast = 1.0 if config.loop.precision == "bf16" else 0.0            # autocast's copies
     match config.parallel:
         case DdpConfig():
-            return 1.0, 1.0, 1.0, 1.0
+            return 1.0, 1.0, 1.0, cast
         case FsdpConfig(replicas=replicas, reshard_after_forward=is_given_up):
             part = replicas / config.num_workers
             return part, part, part, some if is_given_up else 1.0
         case ZeroConfig(stage=stage, offload=is_on_host):
             part = 1 / config.num_workers
             own = 1.0 if stage < 3 else 0.0 if is_on_host else part
-            return own, part if stage >= 2 else 1.0, 0.0 if is_on_host else part, some if stage == 3 else 1.0
+            return own, part if stage >= 2 else 1.0, 0.0 if is_on_host else part, some if stage == 3 else cast
 
 
 def kept_bytes(dit: DiTConfig, memory: MemoryConfig, *, half: int = _BF16) -> int:
