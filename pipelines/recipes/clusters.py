@@ -70,16 +70,16 @@ def generator(
 
 
 def autoencoder(data: TableRef) -> FitConfig:
-    """Pictures of 256 px in latents of 8 x 8; larger ones are encoded by the same weights."""
+    """Squares of 512 px in latents of 16 x 16. Nothing encodes pictures at sizes of their own yet."""
     return FitConfig(
         name=AUTOENCODER, data=data,
         objective=AutoencoderObjectiveConfig(
-            autoencoder=autoencoders.f32(), size_px=256, latent_noise=0.2, latent_pull=0.003, square_weight=1.0,
+            autoencoder=autoencoders.f32(), size_px=512, latent_noise=0.2, latent_pull=0.003, square_weight=1.0,
             edge_weight=0.5, perceptual_weight=0.2,
         ),
         plan=PlanConfig(
             seed=0, batch_samples=256, num_slots=GPUS_A_NODE,
-            stages=(StageConfig(name="256", num_steps=100_000, task_shares={"t2i": 1.0}),),
+            stages=(StageConfig(name="512", num_steps=100_000, task_shares={"t2i": 1.0}),),
         ),
         feed=FeedConfig(rows=RayDataConfig(num_fetchers=FETCHERS_A_GPU)),
         optim=OptimConfig(

@@ -58,7 +58,7 @@ default = generator
 
 
 def autoencoder_f32(workspace: Workspace) -> FitConfig:
-    """The f32 autoencoder of 32 channels for generators from 512 px to 4K, on the newest selection.
+    """The f32 autoencoder of 32 channels for large generators, in squares of 512 px, on the newest selection.
 
     Run:      seedbed fit autoencoder_f32 --address ray://HEAD:10001
     Hardware: one node of eight GPUs; not trained anywhere yet, so its rates are those of the small one
@@ -70,7 +70,8 @@ def base(workspace: Workspace) -> FitConfig:
     """A generator of 1.2 B parameters from 512 px to 1K, on the newest selection and an f32 autoencoder.
 
     Run:      seedbed fit base --address ray://HEAD:10001
-    Hardware: one node of eight GPUs; `seedbed fit base --dry-run` says what it takes
+    Hardware: one node of eight GPUs; `seedbed fit base --dry-run` says what it takes. Its stage of 1K waits for an `encode` that
+              gives pictures latents of sizes of their own: until then a run needs `--from` a file with the stage of 512 alone
     """
     stages = (
         StageConfig(name="512", num_steps=200_000, task_shares=clusters.TEXT_FIRST, target_tokens=(128, 512)),
@@ -83,7 +84,7 @@ def full(workspace: Workspace) -> FitConfig:
     """A generator of 5.6 B parameters from 512 px through 1K to 4K, on the newest selection and an f32 autoencoder.
 
     Run:      seedbed fit full --address ray://HEAD:10001
-    Hardware: 32 nodes of eight GPUs; `seedbed fit full --dry-run` says what it takes
+    Hardware: 32 nodes of eight GPUs; `seedbed fit full --dry-run` says what it takes. Stages above 512 wait as those of `base`
     """
     stages = (
         StageConfig(name="512", num_steps=300_000, task_shares=clusters.TEXT_FIRST, target_tokens=(128, 512)),
