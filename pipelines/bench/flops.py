@@ -43,7 +43,7 @@ THEIR_TOKEN_PX = 2 * theirs.FACTOR
 
 
 def run(*, is_quick: bool) -> Measured:
-    """Operations of both, ratios with every lever, and whether counter and arithmetic agree; only at 1K when quick."""
+    """Operations of both, ratios with every lever, and whether counter and arithmetic agree, at 2K, or at 1K when quick."""
     with torch.device("meta"):
         parameters = sum(parameter.numel() for parameter in DiT(OURS).parameters())
     ours: dict[str, float] = {"parameters": parameters}
