@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel
 
-from curation.tables import Split, TableRef, open_table
+from curation.tables import Split, TableRef, open_table, picture_columns, pictures_named
 from curation.tasks import Task
 
 PROVENANCE_COLUMNS: tuple[str, ...] = (
@@ -91,10 +91,9 @@ def uses_of_pictures(selection: pa.Table, split: Split) -> dict[str, frozenset[T
     """Ids of all pictures that samples of `split` name, with the tasks they serve."""
     chosen = _of_split(selection, split)
     uses: dict[str, frozenset[Task]] = defaultdict(frozenset)
-    columns = (chosen.column(name).to_pylist() for name in ("task", "target_id", "reference_ids"))
-    for task, target, references in zip(*columns, strict=True):
-        for picture in (target, *references):
-            uses[picture] |= frozenset((_task(task),))
+    for row in chosen.select(["task", *picture_columns(chosen.schema)]).to_pylist():
+        for picture in pictures_named(row):
+            uses[picture] |= frozenset((_task(row["task"]),))
     return dict(uses)
 
 
@@ -144,7 +143,8 @@ def trace_selection(images: TableRef, selection: TableRef, *, split: Split = "tr
         UnpinnedTable: a reference has no version.
         MissingTable: a table or that version of it does not exist.
     """
-    chosen = open_table(selection).to_table(columns=["task", "target_id", "reference_ids", "split"])
+    dataset = open_table(selection)
+    chosen = dataset.to_table(columns=["task", *picture_columns(dataset.schema), "split"])
     walk = walk_to_sources(uses_of_pictures(chosen, split), lookup_in(images))
     return gather_evidence(images.model_copy(update={"selection": selection.uri}), chosen, walk, split=split)
 
@@ -163,12 +163,13 @@ def descendants_of(images: TableRef, ids: Collection[str]) -> frozenset[str]:
 def samples_showing(selection: TableRef, ids: Collection[str]) -> tuple[SampleUse, ...]:
     """Samples of a selection that have one of the pictures as target or reference."""
     wanted = frozenset(ids)
-    columns = ["sample_id", "task", "target_id", "reference_ids", "split", "weight"]
+    dataset = open_table(selection)
+    columns = ["sample_id", "task", *picture_columns(dataset.schema), "split", "weight"]
     return tuple(
         SampleUse(sample_id=row["sample_id"], task=_task(row["task"]), split=row["split"], weight=row["weight"])
-        for batch in open_table(selection).to_batches(columns=columns)
+        for batch in dataset.to_batches(columns=columns)
         for row in batch.to_pylist()
-        if not wanted.isdisjoint([row["target_id"], *row["reference_ids"]])
+        if not wanted.isdisjoint(pictures_named(row))
     )
 
 

@@ -20,8 +20,8 @@ from pydantic import BaseModel, Field
 from curation.captions.facts import facts_of, target_caption_en
 from curation.captions.mixing import CaptionMix, mixed
 from curation.splits import unit_draw
-from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, pin
-from curation.tasks import Task
+from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, picture_columns, pictures_named, pin
+from curation.tasks import TASKS, Task
 from infra.errors import UserError
 
 IMAGE_COLUMNS: tuple[str, ...] = (
@@ -61,6 +61,8 @@ class SelectRules(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """One reference and an instruction."""
     compose: TaskRule
     """Several references and an instruction."""
+    sets: TaskRule
+    """Several targets."""
     seed: int
     """Key of the draws."""
 
@@ -72,6 +74,7 @@ class Sample(NamedTuple):
     task: Task
     target_id: str
     reference_ids: list[str]
+    further_ids: list[str]
     texts: list[str]
     text_weights: list[float]
     score_text: str
@@ -141,14 +144,14 @@ def read_selection(uri: str) -> pa.Table:
 
 def pictures_of(selection: pa.Table) -> frozenset[str]:
     """Ids of all pictures that the samples touch: targets and references."""
-    references = selection["reference_ids"].combine_chunks().flatten()
-    return frozenset(selection["target_id"].to_pylist()) | frozenset(references.to_pylist())
+    rows = selection.select(picture_columns(selection.schema)).to_pylist()
+    return frozenset(picture for row in rows for picture in pictures_named(row))
 
 
 def in_words(selection: pa.Table) -> str:
     """For example "t2i 480 + 52 held out, edit 300 + 30 held out"."""
     counts = Counter(zip(selection["task"].to_pylist(), selection["split"].to_pylist(), strict=True))
-    tasks = dict.fromkeys(task for task in ("t2i", "edit", "compose") if counts[task, "train"] or counts[task, "heldout"])
+    tasks = dict.fromkeys(task for task in TASKS if counts[task, "train"] or counts[task, "heldout"])
     return ", ".join(f"{task} {counts[task, 'train']:,} + {counts[task, 'heldout']:,} held out" for task in tasks) or "nothing"
 
 
@@ -190,7 +193,8 @@ def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: Sele
         captions = mixed(picture, rules.captions)
         if _is_shown(picture, rules) and picture["id"] in allowed and captions:
             yield Sample(
-                picture["id"], "t2i", picture["id"], [], [one.text for one in captions], [one.probability for one in captions],
+                picture["id"], "t2i", picture["id"], [], [],
+                [one.text for one in captions], [one.probability for one in captions],
                 target_caption_en(facts_of(picture)), picture["split"], rules.t2i.weight,
             )  # fmt: skip
 
@@ -201,11 +205,11 @@ def _is_shown(picture: Mapping, rules: SelectRules) -> bool:
 
 def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
     for pair in pairs.to_pylist():
-        if allowed.issuperset([pair["target_id"], *pair["reference_ids"]]):
+        if allowed.issuperset(pictures_named(pair)):
             weight, texts = _rule(rules, pair["task"]).weight, pair["instructions_en"]
             yield Sample(
-                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], texts, [1 / len(texts)] * len(texts),
-                pair["target_caption_en"], pair["split"], weight,
+                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], pair["further_ids"], texts,
+                [1 / len(texts)] * len(texts), pair["target_caption_en"], pair["split"], weight,
             )  # fmt: skip
 
 
@@ -223,3 +227,5 @@ def _rule(rules: SelectRules, task: Task) -> TaskRule:
             return rules.edit
         case "compose":
             return rules.compose
+        case "set":
+            return rules.sets

@@ -10,6 +10,7 @@ Two tables and one kind of selection:
 A table is never read without a version: ``TableRef`` carries one, and `open_table` refuses a reference that does not.
 """
 
+from collections.abc import Mapping
 from typing import Literal
 
 import lance
@@ -142,10 +143,11 @@ LATENT_SCHEMA = pa.schema(
 PAIRS_SCHEMA = pa.schema(
     [
         pa.field("id", pa.string(), nullable=False),
-        pa.field("task", pa.string(), nullable=False),               # "edit" or "compose"
+        pa.field("task", pa.string(), nullable=False),               # Task, but "t2i"
         pa.field("kind", pa.string(), nullable=False),               # "style", "background", "tone", "paste", "joined", ...
         pa.field("reference_ids", pa.list_(pa.string()), nullable=False),
         pa.field("target_id", pa.string(), nullable=False),
+        pa.field("further_ids", pa.list_(pa.string()), nullable=False),  # targets after the first, in order; [] but in sets
         pa.field("instructions_en", pa.list_(pa.string()), nullable=False),  # one per CAPTION_LEVELS
         pa.field("instructions_zh", pa.list_(pa.string()), nullable=False),
         pa.field("target_caption_en", pa.string(), nullable=False),  # what the result shows, for scoring
@@ -160,6 +162,7 @@ SELECTION_SCHEMA = pa.schema(
         pa.field("task", pa.string(), nullable=False),               # Task
         pa.field("target_id", pa.string(), nullable=False),
         pa.field("reference_ids", pa.list_(pa.string()), nullable=False),
+        pa.field("further_ids", pa.list_(pa.string()), nullable=False),  # targets after the first, in order; [] but in sets
         pa.field("texts", pa.list_(pa.string()), nullable=False),    # what the model may be told, the first set's levels first
         pa.field("text_weights", pa.list_(pa.float32()), nullable=False),  # probability of each text
         pa.field("score_text", pa.string(), nullable=False),         # what the result shows, for scoring
@@ -167,6 +170,16 @@ SELECTION_SCHEMA = pa.schema(
         pa.field("weight", pa.float32(), nullable=False),
     ]
 )
+
+
+def picture_columns(schema: pa.Schema) -> list[str]:
+    """Columns of pairs, or of a selection, that name pictures; tables from before there were sets lack the last."""
+    return [name for name in ("target_id", "reference_ids", "further_ids") if name in schema.names]
+
+
+def pictures_named(row: Mapping) -> tuple[str, ...]:
+    """Ids of all pictures of a pair or of a sample, from its `picture_columns`."""
+    return row["target_id"], *row["reference_ids"], *(row.get("further_ids") or ())
 
 
 class TableRef(BaseModel, frozen=True, extra="forbid"):

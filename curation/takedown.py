@@ -23,7 +23,7 @@ from pydantic import BaseModel
 
 from curation.blocked import Blocked, Near
 from curation.signals import hashes
-from curation.tables import HASHES_SCHEMA, IMAGES_SCHEMA, TableRef, open_table
+from curation.tables import HASHES_SCHEMA, IMAGES_SCHEMA, TableRef, open_table, picture_columns, pictures_named
 from curation.traces import Search, Trace, trace_of
 from infra.errors import UserError
 from infra.storage import Workspace, digest_of
@@ -206,8 +206,9 @@ def rows_meant(images: TableRef, request: Request, *, noted: frozenset[str] = fr
 def pairs_pointing_at(pairs: TableRef, ids: Collection[str]) -> tuple[str, ...]:
     """Ids of pairs that have one of the pictures as target or reference."""
     wanted = frozenset(ids)
-    rows = open_table(pairs).to_table(columns=["id", "target_id", "reference_ids"]).to_pylist()
-    return tuple(row["id"] for row in rows if not wanted.isdisjoint([row["target_id"], *row["reference_ids"]]))
+    dataset = open_table(pairs)
+    rows = dataset.to_table(columns=["id", *picture_columns(dataset.schema)]).to_pylist()
+    return tuple(row["id"] for row in rows if not wanted.isdisjoint(pictures_named(row)))
 
 
 def traces_of(images: TableRef, rows: Sequence[Row]) -> tuple[Trace, ...]:

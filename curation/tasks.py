@@ -2,5 +2,7 @@
 
 from typing import Literal
 
-Task = Literal["t2i", "edit", "compose"]
-TASKS: tuple[Task, ...] = ("t2i", "edit", "compose")
+Task = Literal["t2i", "edit", "compose", "set"]
+"""Text to image; one reference and an instruction; several references; several targets, of which later ones see earlier ones."""
+
+TASKS: tuple[Task, ...] = ("t2i", "edit", "compose", "set")

@@ -5,7 +5,7 @@ slots shares goes to all workers that own some of them, if the groups' workers a
 to one of them. So workers that meet inside a shared pack have all their shared packs in common: they come first, in the order of
 the plan, and nobody waits for somebody who waits elsewhere.
 
-n samples · r references
+n samples · r rows of a list
 """
 
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from jaxtyping import Int
 from train.plan import Pick, Plan, StepPlan
 
 
-class References(NamedTuple):
+class RowLists(NamedTuple):
     """Lists of rows, end to end."""
 
     rows: Int[np.ndarray, " r"]
@@ -32,14 +32,20 @@ class SampleRows(NamedTuple):
     """Rows in ``images`` of the samples' pictures: all that fetching needs to know of them."""
 
     order: Int[np.ndarray, " n"]
-    """Place of every sample in `targets` and `references`."""
+    """Place of every sample in the others."""
     targets: Int[np.ndarray, " n"]
-    references: References
+    references: RowLists
+    further: RowLists
+    """Targets after the first."""
 
     def of(self, number: int) -> tuple[int, ...]:
-        """The target's row, then the references'."""
+        """The target's row, then the references', then those of further targets."""
         place = int(self.order[number])
-        return (int(self.targets[place]), *self.references.of(place))
+        return (int(self.targets[place]), *self.references.of(place), *self.further.of(place))
+
+    def num_further(self, number: int) -> int:
+        """How many targets follow the first."""
+        return len(self.further.of(int(self.order[number])))
 
 
 class Assigned(NamedTuple):

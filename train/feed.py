@@ -147,11 +147,13 @@ class Feed(Generic[B]):
 
     def _drawn(self, pick: Pick, step: int, fetched: Fetched) -> Drawn:
         samples, number = self._samples, pick.sample
-        target, *references = (fetched.decoded[row] for row in samples.rows(number))
+        target, *others = (fetched.decoded[row] for row in samples.rows(number))
+        num_references = len(others) - samples.num_further(number)
         return Drawn(
             key=draw_key(self._plan.config.seed, epoch=pick.epoch, sample_id=samples.id(number), step=step),
             task=samples.task(number), texts=samples.texts(number), text_weights=samples.text_weights(number),
-            score_text=samples.score_text(number), target=target, references=tuple(references),
+            score_text=samples.score_text(number), target=target,
+            references=tuple(others[:num_references]), further=tuple(others[num_references:]),
         )  # fmt: skip
 
     def _require_values(self, fetched: Fetched) -> None:

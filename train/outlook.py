@@ -31,8 +31,10 @@ UTILISATION = 0.4
 """Of it that a well-tuned run reaches."""
 WORDS = 128
 """Text tokens taken for a sample."""
-REFERENCES: dict[Task, int] = {"t2i": 0, "edit": 1, "compose": 2}
+REFERENCES: dict[Task, int] = {"t2i": 0, "edit": 1, "compose": 2, "set": 0}
 """References, of the target's size, taken for a sample of each task."""
+TARGETS: dict[Task, int] = {"t2i": 1, "edit": 1, "compose": 1, "set": 4}
+"""Targets taken for a sample of each task; all but the last are seen clean by later ones."""
 
 _FP32, _BF16 = 4, 2
 _GATHERED_BLOCKS = 2
@@ -109,9 +111,10 @@ def _stage(stage: StageConfig, config: FitConfig, objective: FlowConfig) -> Stag
     fewest, most = stage.target_tokens or (objective.shift_tokens, objective.shift_tokens)
     tokens = round(sqrt(fewest * most))
     cost = transformer_cost(objective.dit, num_draws=objective.num_draws, routing=objective.routing)
-    clean = np.array([WORDS + REFERENCES[task] * tokens for task in stage.task_shares])
+    clean = np.array([WORDS + (REFERENCES[task] + TARGETS[task] - 1) * tokens for task in stage.task_shares])
+    noisy = np.array([TARGETS[task] * tokens for task in stage.task_shares])
     shares = np.array(list(stage.task_shares.values()))
-    flops = TRAINING_PASSES * float(shares @ cost.of(clean, np.full(len(clean), tokens)))
+    flops = TRAINING_PASSES * float(shares @ cost.of(clean, noisy))
     return StageOutlook(stage.name, tokens, flops, flops * config.plan.batch_samples * stage.num_steps)
 
 

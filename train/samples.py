@@ -21,7 +21,7 @@ from jaxtyping import Bool, Int
 from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, pin
 from curation.tasks import TASKS, Task
 from models.text import most_tokens
-from train.agenda import References, SampleRows
+from train.agenda import RowLists, SampleRows
 from train.plan import Sizes
 
 _ROWS_AT_ONCE, _CHUNK_ROWS = 1 << 22, 1 << 16
@@ -48,18 +48,18 @@ class Samples:
     """The selected samples of one split, in the order of their targets' rows."""
 
     def __init__(
-        self, chosen: pa.Table, order: Int[np.ndarray, " n"], *,
-        targets: Int[np.ndarray, " n"], references: References, sizes: Sizes,
+        self, chosen: pa.Table, *,
+        picture_rows: SampleRows, sizes: Sizes,
     ) -> None:  # fmt: skip
         """Nothing is copied.
 
         Args:
             chosen: rows of the selection.
-            order: place of every sample in `chosen`, and in `targets` and `references`.
+            picture_rows: their order is that of the samples, and says their places in `chosen`.
             sizes: in the order of the samples.
         """
         self.sizes = sizes
-        self.picture_rows = SampleRows(order, targets, references)
+        self.picture_rows = picture_rows
         self._chosen = chosen
 
     def __len__(self) -> int:
@@ -74,8 +74,12 @@ class Samples:
         return TASKS[int(self.sizes.tasks[number])]
 
     def rows(self, number: int) -> tuple[int, ...]:
-        """Rows in ``images``: the target's, then the references'."""
+        """Rows in ``images``: the target's, then the references', then those of further targets."""
         return self.picture_rows.of(number)
+
+    def num_further(self, number: int) -> int:
+        """How many targets follow the first."""
+        return self.picture_rows.num_further(number)
 
     def texts(self, number: int) -> tuple[str, ...]:
         """What a model may be told."""
@@ -96,7 +100,7 @@ class Samples:
 
     def target_rows(self) -> Int[np.ndarray, " p"]:
         """Every distinct row of a target, sorted."""
-        return np.unique(self.picture_rows.targets)
+        return np.unique(np.concatenate([self.picture_rows.targets, self.picture_rows.further.rows]))
 
     def _place(self, number: int) -> int:
         return int(self.picture_rows.order[number])
@@ -105,8 +109,9 @@ class Samples:
 def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
     """The samples of a selection, with their pictures' rows and sizes in the pinned table.
 
-    Clean tokens are the most that a sample's longest text may take and the latent cells of its references, noisy ones the latent
-    cells of its target; where pictures are counted, every sample is one noisy unit and no clean one.
+    Clean tokens are the most that a sample's longest text may take and the latent cells of its references and of all its targets
+    but the last, noisy ones the latent cells of its targets; where pictures are counted, every sample is one noisy unit and no
+    clean one.
 
     Raises:
         UnusableTable: there is no selection, or it names pictures that the table version does not hold, or holds no latent of.
@@ -114,21 +119,22 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
     """
     chosen = _chosen(ref, split)
     ids, numbers = _numbered(chosen)
-    targets, members = numbers[: len(chosen)], numbers[len(chosen) :]
+    targets, references, further = numbers
     pictures = _pictures(open_table(ref), ids, unit)
-    ends = np.cumsum(pc.list_value_length(chosen["reference_ids"]).to_numpy(), dtype=np.int64)
     order = np.argsort(pictures.rows[targets], kind="stable")
-    noisy, clean = pictures.cells[targets], np.zeros(len(targets), dtype=np.int64)
+    noisy, clean = np.ones(len(targets), dtype=np.int64), np.zeros(len(targets), dtype=np.int64)
     if unit == "noisy tokens":
-        clean = most_tokens(_longest_bytes(chosen["texts"])) + _sums(pictures.cells[members], ends)
+        first, rest = pictures.cells[targets], _sums(pictures.cells[further.rows], further.ends)
+        noisy = first + rest
+        seen_later = noisy - _lasts(pictures.cells[further.rows], further.ends, otherwise=first)
+        text = most_tokens(_longest_bytes(chosen["texts"]))
+        clean = text + _sums(pictures.cells[references.rows], references.ends) + seen_later
     sizes = Sizes(
         tasks=_tasks(chosen["task"], ref)[order], task_names=TASKS, weights=chosen["weight"].to_numpy()[order],
         clean_tokens=clean[order].astype(np.int32), noisy_tokens=noisy[order].astype(np.int32),
     )  # fmt: skip
-    return Samples(
-        chosen.select(_KEPT), order, targets=pictures.rows[targets],
-        references=References(pictures.rows[members], ends), sizes=sizes,
-    )  # fmt: skip
+    lists = (RowLists(pictures.rows[each.rows], each.ends) for each in (references, further))
+    return Samples(chosen.select(_KEPT), picture_rows=SampleRows(order, pictures.rows[targets], *lists), sizes=sizes)
 
 
 def require_latents(ref: TableRef, digest: str) -> None:
@@ -168,11 +174,15 @@ def _chosen(ref: TableRef, split: Split) -> pa.Table:
     return chosen
 
 
-def _numbered(chosen: pa.Table) -> tuple[pa.Array, Int[np.ndarray, " k"]]:
-    """Every distinct id of a picture, and the place among them of every target's and then of every reference's."""
-    flat = [chunk.flatten() for chunk in chosen["reference_ids"].chunks]
+def _numbered(chosen: pa.Table) -> tuple[pa.Array, tuple[Int[np.ndarray, " n"], RowLists, RowLists]]:
+    """Every distinct id of a picture, and the places among them of targets, of references and of further targets."""
+    lists = [chosen[name] for name in ("reference_ids", "further_ids")]
+    flat = [chunk.flatten() for each in lists for chunk in each.chunks]
     encoded = pa.chunked_array([*chosen["target_id"].chunks, *flat]).dictionary_encode()  # one dictionary for all chunks
-    return encoded.chunk(0).dictionary, np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    numbers = np.concatenate([chunk.indices.to_numpy() for chunk in encoded.chunks])
+    ends = [np.cumsum(pc.list_value_length(each).to_numpy(), dtype=np.int64) for each in lists]
+    targets, references, further = np.split(numbers, np.cumsum([len(chosen), ends[0][-1]]))
+    return encoded.chunk(0).dictionary, (targets, RowLists(references, ends[0]), RowLists(further, ends[1]))
 
 
 def _pictures(dataset: lance.LanceDataset, ids: pa.Array, unit: Unit) -> _Pictures:
@@ -209,6 +219,16 @@ def _cells(shapes: pa.ChunkedArray) -> Int[np.ndarray, " p"]:
 def _sums(values: Int[np.ndarray, " r"], ends: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
     """Of the values of every list."""
     return np.diff(np.concatenate([[0], np.cumsum(values)])[ends], prepend=0)
+
+
+def _lasts(
+    values: Int[np.ndarray, " r"], ends: Int[np.ndarray, " n"], *, otherwise: Int[np.ndarray, " n"]
+) -> Int[np.ndarray, " n"]:
+    """The last value of every list; what is given instead for those that have none."""
+    found = otherwise.copy()
+    is_filled = np.diff(ends, prepend=0) > 0
+    found[is_filled] = values[ends[is_filled] - 1]
+    return found
 
 
 def _longest_bytes(texts: pa.ChunkedArray) -> Int[np.ndarray, " n"]:

@@ -78,12 +78,13 @@ def pictures_of(images: pa.Table) -> list[Picture]:
 def pair_row(
     kind: str, references: Sequence[Picture], target_id: str, texts: Instructions, *, shows: Facts, category: str, split: str
 ) -> dict[str, object]:
-    """One row of ``pairs``; its id is a digest of kind, references and target, so the same pair has the same id everywhere."""
+    """One row of ``pairs`` with one target; its id is a digest of kind, references and target: the same pair, the same id."""
     task = "compose" if len(references) > 1 else "edit"
     reference_ids = [picture.id for picture in references]
     digest = hashlib.sha256("|".join([kind, *reference_ids, target_id]).encode()).hexdigest()[:20]
     return {
         "id": f"{kind}/{digest}", "task": task, "kind": kind, "reference_ids": reference_ids, "target_id": target_id,
+        "further_ids": [],
         "instructions_en": list(texts.en), "instructions_zh": list(texts.zh), "target_caption_en": target_caption_en(shows),
         "category": category, "split": split,
     }  # fmt: skip

@@ -54,10 +54,10 @@ _CORPUS: dict[Task, _Told] = {
 def corpus(num: int) -> Mix:
     """The embedded corpus as the demo's generator is trained on it."""
     draws = np.random.default_rng(0)
-    tasks = draws.integers(0, len(TASKS), num, dtype=np.int8)
+    tasks = draws.integers(0, len(_CORPUS), num, dtype=np.int8)
     most, told = np.zeros(num, dtype=np.int32), np.zeros(num, dtype=np.int32)
-    for number, task in enumerate(TASKS):
-        of_task, said = tasks == number, _CORPUS[task]
+    for task, said in _CORPUS.items():
+        of_task = tasks == TASKS.index(task)
         count, cells = int(of_task.sum()), said.num_references * _CORPUS_CELLS
         most[of_task] = _drawn(draws, said.most_tokens, count) + cells
         told[of_task] = _drawn(draws, said.tokens, count) + cells
@@ -88,7 +88,7 @@ def large_pictures(num: int) -> Mix:
     Weights are any from 0.25 to 2, so that epochs differ in length.
     """
     draws = np.random.default_rng(0)
-    tasks = draws.choice(len(TASKS), num, p=(0.5, 0.3, 0.2)).astype(np.int8)
+    tasks = draws.choice(3, num, p=(0.5, 0.3, 0.2)).astype(np.int8)
     clean = draws.integers(_TEXT_TOKENS[0], _TEXT_TOKENS[1] + 1, num, dtype=np.int32)
     references = np.where(tasks == TASKS.index("edit"), 1, draws.integers(2, _MOST_REFERENCES + 1, num, dtype=np.int8))
     references[tasks == TASKS.index("t2i")] = 0

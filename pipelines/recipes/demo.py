@@ -51,6 +51,7 @@ def default(workspace: Workspace) -> DemoConfig:
     )  # fmt: skip
 
 
+_TASKS = ("t2i", "edit", "compose", "sets")
 _FEW_SAMPLES = {"max_train": 12, "max_heldout": 3, "weight": 1.0}
 
 
@@ -72,7 +73,7 @@ def smoke(workspace: Workspace) -> DemoConfig:
     whole = default(workspace)
     few = SampleCounts(t2i=4, edit=4, compose=2)
     changes: dict[str, dict[str, object]] = {
-        "select": {"rules": {**whole.select.rules.model_dump(), **dict.fromkeys(("t2i", "edit", "compose"), _FEW_SAMPLES)}},
+        "select": {"rules": {**whole.select.rules.model_dump(), **dict.fromkeys(_TASKS, _FEW_SAMPLES)}},
         "pairs": {"compose": {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}},
         "ingest": {"source": EmojiConfig(categories=CATEGORIES[:1]).model_dump()},
         "autoencoder": _short(whole.autoencoder, num_steps=6, batch_samples=8),

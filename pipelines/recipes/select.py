@@ -27,6 +27,6 @@ def default(workspace: Workspace) -> SelectConfig:
         pairs=TableRef(uri=workspace.uri("tables", "pairs.lance")),
         rules=SelectRules(
             categories=(), styles=(), max_concepts=None, shown_sources=("emoji", "folder"), t2i=ALL, edit=ALL,
-            compose=ALL, captions=ENGLISH, seed=0,
+            compose=ALL, sets=ALL, captions=ENGLISH, seed=0,
         ),
     )  # fmt: skip

@@ -10,7 +10,8 @@ from infra.errors import UserError
 ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
 CAPTIONS = CaptionMix(shares=(CaptionShare(language="en", weight=1, levels=LevelWeights(short=2, medium=1, long=1)),))
 RULES = SelectRules(
-    categories=(), styles=(), max_concepts=None, shown_sources=(), captions=CAPTIONS, t2i=ALL, edit=ALL, compose=ALL, seed=7
+    categories=(), styles=(), max_concepts=None, shown_sources=(), captions=CAPTIONS, t2i=ALL, edit=ALL, compose=ALL,
+    sets=ALL, seed=7,
 )
 
 
@@ -32,7 +33,8 @@ def _images(*rows: dict[str, object]) -> pa.Table:
 def _pair(references: list[str], target: str, *, split: str = "train") -> dict[str, object]:
     return {
         "id": f"{'+'.join(references)}>{target}", "task": "compose" if len(references) > 1 else "edit", "kind": "style",
-        "reference_ids": references, "target_id": target, "instructions_en": ["a", "b", "c"], "instructions_zh": ["", "", ""],
+        "reference_ids": references, "target_id": target, "further_ids": [],
+        "instructions_en": ["a", "b", "c"], "instructions_zh": ["", "", ""],
         "target_caption_en": "what it shows", "category": "Food", "split": split,
     }  # fmt: skip
 
@@ -137,3 +139,14 @@ def test_the_order_of_the_tables_does_not_matter() -> None:
 def test_a_concept_in_two_splits_is_refused() -> None:
     with pytest.raises(UserError, match="concept 'apple' is in two splits"):
         choose(_images(_picture("flat/apple"), _picture("outlined/apple", split="heldout")), _pairs(), RULES)
+
+
+def test_a_set_is_chosen_when_all_its_targets_are_kept() -> None:
+    images = _images(_picture("flat/apple"), _picture("flat/pear"), _picture("flat/plum", verdict="dropped"))
+    made = _pair([], "flat/apple") | {"task": "set"}
+    pairs = _pairs(made | {"id": "whole", "further_ids": ["flat/pear"]}, made | {"id": "half", "further_ids": ["flat/plum"]})
+    chosen = choose(images, pairs, RULES)
+    assert [(row["sample_id"], row["further_ids"]) for row in chosen.to_pylist() if row["task"] == "set"] == [
+        ("whole", ["flat/pear"])
+    ]
+    assert pictures_of(chosen) == {"flat/apple", "flat/pear"}

@@ -13,7 +13,8 @@ from eval.samples import MissingRows, choose, ids_of, load_pictures
 def selection(num: int) -> pa.Table:
     rows = [
         {"sample_id": f"s{n}", "task": "edit" if n % 3 == 0 else "t2i", "target_id": f"t{n}",
-         "reference_ids": ["r"] if n % 3 == 0 else [], "texts": ["short", "medium", "long"], "text_weights": [0.2, 0.3, 0.5],
+         "reference_ids": ["r"] if n % 3 == 0 else [], "further_ids": [],
+         "texts": ["short", "medium", "long"], "text_weights": [0.2, 0.3, 0.5],
          "score_text": "seen", "split": "heldout" if n % 5 == 0 else "train", "weight": 1.0}
         for n in range(num)
     ]  # fmt: skip
@@ -46,7 +47,7 @@ def test_noise_and_file_belong_to_the_sample_and_its_prompt() -> None:
 
 
 def test_missing_levels_fall_back_to_the_longest_there_is() -> None:
-    table = selection(2).set_column(4, "texts", pa.array([["only"], ["only"]], pa.list_(pa.string())))
+    table = selection(2).set_column(5, "texts", pa.array([["only"], ["only"]], pa.list_(pa.string())))
     assert choose(table, task="t2i", split="train", num=1, level="long", seed=0)[0].prompt == "only"
 
 

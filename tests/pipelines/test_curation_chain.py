@@ -31,8 +31,8 @@ pytestmark = [pytest.mark.ray, pytest.mark.usefixtures("local_ray")]
 JUDGED_BY = apply(DRAWINGS, ["dedup.near.bits=0", "dedup.near.cosine=0.999"])
 ALL = TaskRule(max_train=None, max_heldout=None, weight=1)
 RULES = SelectRules(
-    categories=(), styles=(), max_concepts=None, shown_sources=("folder",), captions=ENGLISH, t2i=ALL, edit=ALL, compose=ALL,
-    seed=0,
+    categories=(), styles=(), max_concepts=None, shown_sources=("folder",), captions=ENGLISH, t2i=ALL, edit=ALL,
+    compose=ALL, sets=ALL, seed=0,
 )  # fmt: skip
 COLOURS = {"apple": "red", "dog": "brown", "fish": "blue", "leaf": "green", "sun": "gold", "wine": "purple"}
 NUM_GOOD = 2 * len(COLOURS)

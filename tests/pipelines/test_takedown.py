@@ -49,7 +49,8 @@ def _picture(row_id: str, picture: str, *parents: str) -> dict:
 
 def _sample(task: str, target: str, *references: str, split: str = "train") -> dict:
     row = {"sample_id": f"{task}/{target}", "task": task, "target_id": target, "reference_ids": list(references)}
-    return row | {"texts": [target], "text_weights": [1.0], "score_text": target, "split": split, "weight": 2.0}
+    row |= {"further_ids": [], "texts": [target], "text_weights": [1.0], "score_text": target}
+    return row | {"split": split, "weight": 2.0}
 
 
 def _measured(rows: list[dict]) -> pa.Table:
@@ -78,6 +79,7 @@ def premises(workspace: Workspace, settings: Settings) -> Premises:
     lance.write_dataset(_measured(rest), images, mode="append").tags.create("released", 2)
     pair = {"id": "p", "task": "edit", "kind": "mirror", "reference_ids": ["composed/1"], "target_id": "composed/2"}
     texts = {"instructions_en": ["x"], "instructions_zh": ["x"], "target_caption_en": "x", "category": "", "split": "train"}
+    texts |= {"further_ids": []}
     pairs = [pair | texts, pair | texts | {"id": "q", "reference_ids": ["emoji/cat"], "target_id": "folder/dog"}]
     lance.write_dataset(pa.Table.from_pylist(pairs, schema=stamped(PAIRS_SCHEMA)), workspace.uri("tables", "pairs.lance"))
     for name, samples in {

@@ -9,7 +9,7 @@ import pytest
 
 from curation.tasks import TASKS
 from models.cost import Cost
-from train.agenda import Agenda, References, SampleRows, sharers
+from train.agenda import Agenda, RowLists, SampleRows, sharers
 from train.plan import Plan, PlanConfig, Sizes, StageConfig
 
 NUM_SAMPLES = 40
@@ -31,7 +31,10 @@ def given() -> Given:
     stages = (StageConfig(name="all", num_steps=8, task_shares={"t2i": 1.0}),)
     config = PlanConfig(seed=1, batch_samples=20, num_slots=12, stages=stages, max_tokens=24, context_slots=2)
     numbers = np.arange(NUM_SAMPLES)
-    rows = SampleRows(order=numbers, targets=numbers, references=References(100 + numbers, numbers + 1))
+    rows = SampleRows(
+        order=numbers, targets=numbers, references=RowLists(100 + numbers, numbers + 1),
+        further=RowLists(numbers[:0], 0 * numbers),
+    )  # fmt: skip
     return Given(Plan(config, sizes, cost=Cost(1.0, 1.0, 0.1)), rows)
 
 

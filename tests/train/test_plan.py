@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from curation.tasks import TASKS, Task
 from models.cost import PER_SAMPLE, TRAINING_PASSES, Cost
-from train.agenda import Agenda, References, SampleRows
+from train.agenda import Agenda, RowLists, SampleRows
 from train.plan import EmptyTask, Pick, Plan, PlanConfig, Sizes, StageConfig, StepPlan, draw_key
 
 TASK_OF = ["t2i"] * 7 + ["edit"] * 5
@@ -73,7 +73,7 @@ def test_any_number_of_workers_trains_on_the_same_global_batch(world: int, seed:
         return Plan(config(stage, seed=seed, num_slots=12), sizes(), cost=COST)
 
     numbers, none = np.arange(12), np.zeros(12, dtype=np.int64)
-    rows = SampleRows(order=numbers, targets=numbers, references=References(none[:0], none))
+    rows = SampleRows(order=numbers, targets=numbers, references=RowLists(none[:0], none), further=RowLists(none[:0], none))
     agendas = [Agenda(planned(), rows, rank=rank, num_workers=world) for rank in range(world)]
     trained = Counter(pack.picks for agenda in agendas for pack in agenda.of(step).packs)
     assert trained == Counter(pack for packs in planned().step(step).slots for pack in packs)

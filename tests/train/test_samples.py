@@ -21,8 +21,8 @@ SHAPES = [[3, 2, 2], [3, 4, 2], [3, 1, 5], [3, 2, 2], [3, 6, 6], [3, 2, 3], [3, 
 def row(sample: str, target: str, references: list[str], texts: list[str], **changes: object) -> dict[str, object]:
     return {
         "sample_id": sample, "task": "edit" if references else "t2i", "target_id": target, "reference_ids": references,
-        "texts": texts, "text_weights": [1 / len(texts)] * len(texts), "score_text": f"score of {target}", "split": "train",
-        "weight": 1.0, **changes,
+        "further_ids": [], "texts": texts, "text_weights": [1 / len(texts)] * len(texts), "score_text": f"score of {target}",
+        "split": "train", "weight": 1.0, **changes,
     }  # fmt: skip
 
 
@@ -76,6 +76,17 @@ def test_tokens_are_cells_of_latents_and_the_most_that_the_longest_text_takes(sa
     longest = most_tokens(np.array([len(text.encode()) for text in ("make it so", "短", "make it green", LONG)]))
     assert samples.sizes.noisy_tokens.tolist() == [8, 8, 4, 1]
     assert samples.sizes.clean_tokens.tolist() == (longest + np.array([4 + 36, 0, 1, 0])).tolist()
+
+
+def test_later_targets_of_a_set_see_earlier_ones(tmp_path: Path) -> None:
+    rows = [row("s", "p3", ["p6"], ["x"], task="set", further_ids=["p4", "p1"]), row("t", "p7", [], ["x"])]
+    samples = load_samples(write(tmp_path, rows, latent_shape=shapes()), "train", unit="noisy tokens")
+    assert samples.rows(0) == (3, 6, 4, 1)
+    assert [samples.num_further(i) for i in range(2)] == [2, 0]
+    assert samples.target_rows().tolist() == [1, 3, 4, 7]
+    assert samples.sizes.noisy_tokens.tolist() == [4 + 36 + 8, 16]
+    text = int(most_tokens(np.array([1]))[0])
+    assert samples.sizes.clean_tokens.tolist() == [text + 1 + 4 + 36, text]
 
 
 def test_all_texts_are_distinct_and_sorted(samples: Samples) -> None:

@@ -32,6 +32,8 @@ class Drawn(NamedTuple):
     target: Tensor
     """The target picture, as the objective's `decode` gave it."""
     references: tuple[Tensor, ...]
+    further: tuple[Tensor, ...] = ()
+    """Targets after the first, in order."""
 
     def told(self, number: float) -> str:
         """The text at `number` in [0, 1) of the cumulated probabilities."""
