@@ -35,10 +35,11 @@ from curation.containers.others import BROKEN, in_words, open_as, quiet, read_ot
 from curation.containers.png import read_png
 from curation.containers.upright import turned
 from curation.containers.webp import read_webp
+from curation.framing import centred, fit_native, fit_square, resized
 
 __all__ = [
     "MAX_PIXELS", "WHITE", "Header", "Scaled", "Undecodable", "centred", "decode", "decode_scaled", "encode_png", "fit_square",
-    "on_background", "probe", "resized", "training_view",
+    "native_view", "on_background", "probe", "resized", "training_view",
 ]  # fmt: skip
 
 MAX_PIXELS = 64 * 2**20
@@ -141,36 +142,6 @@ def on_background(rgba: UInt8[np.ndarray, "y x 4"], *, background: tuple[int, in
     return ((blended + 127) // 255).astype(np.uint8)
 
 
-def fit_square(rgba: UInt8[np.ndarray, "y x 4"], size_px: int) -> UInt8[np.ndarray, "{size_px} {size_px} 4"]:
-    """The whole picture inside a square of `size_px`, centred, transparent where it does not reach.
-
-    Resized with antialiasing on premultiplied colour, so that the invisible colour of transparent pixels does not bleed in.
-    """
-    height, width = rgba.shape[:2]
-    scale = size_px / max(height, width)
-    return centred(resized(rgba, max(1, round(height * scale)), max(1, round(width * scale))), size_px, size_px)
-
-
-def resized(rgba: UInt8[np.ndarray, "y x 4"], height_px: int, width_px: int) -> UInt8[np.ndarray, "{height_px} {width_px} 4"]:
-    """The picture at another size: bicubic, antialiased, on premultiplied colour."""
-    if rgba.shape[:2] == (height_px, width_px):
-        return rgba
-    image = Image.fromarray(rgba)  # PIL premultiplies RGBA by itself when it resizes
-    return np.asarray(image.resize((width_px, height_px), Image.Resampling.BICUBIC), dtype=np.uint8)
-
-
-def centred(rgba: UInt8[np.ndarray, "y x 4"], height_px: int, width_px: int) -> UInt8[np.ndarray, "{height_px} {width_px} 4"]:
-    """The picture in the middle of a transparent canvas that is at least as large."""
-    height, width = rgba.shape[:2]
-    if (height, width) == (height_px, width_px):
-        return rgba
-    assert max(height - height_px, width - width_px) <= 0, (rgba.shape, height_px, width_px)
-    canvas = np.zeros((height_px, width_px, 4), dtype=np.uint8)
-    top, left = (height_px - height) // 2, (width_px - width) // 2
-    canvas[top : top + height, left : left + width] = rgba
-    return canvas
-
-
 def training_view(encoded: bytes, size_px: int) -> UInt8[np.ndarray, "{size_px} {size_px} 3"]:
     """The pixels a model sees of an encoded picture: decoded, fitted into a square, on white.
 
@@ -178,6 +149,16 @@ def training_view(encoded: bytes, size_px: int) -> UInt8[np.ndarray, "{size_px} 
         Undecodable: see `decode`.
     """
     return on_background(fit_square(decode(encoded), size_px))
+
+
+def native_view(encoded: bytes, *, max_side_px: int, multiple_px: int) -> UInt8[np.ndarray, "y x 3"]:
+    """The pixels a model sees of a picture at a size of its own (`curation.framing`): decoded, scaled down, on white.
+
+    Raises:
+        Undecodable: see `decode`.
+        ValueError: see `native_size`.
+    """
+    return on_background(fit_native(decode(encoded), max_side_px=max_side_px, multiple_px=multiple_px))
 
 
 def encode_png(pixels: UInt8[np.ndarray, "y x c"]) -> bytes:

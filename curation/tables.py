@@ -11,11 +11,11 @@ A table is never read without a version: ``TableRef`` carries one, and `open_tab
 """
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Annotated, Literal
 
 import lance
 import pyarrow as pa
-from pydantic import BaseModel
+from pydantic import BaseModel, StringConstraints
 
 SCHEMA_VERSION = 1
 """Written into every table's schema metadata under ``seedbed.schema_version``; a newer one is refused by name."""
@@ -132,13 +132,28 @@ CAPTION_SCHEMA = pa.schema(
     ]
 )
 
-LATENT_SCHEMA = pa.schema(
-    [
-        pa.field("latent", pa.list_(pa.float32())),       # normalised latent, flattened (c, y, x)
-        pa.field("latent_shape", pa.list_(pa.int32())),   # (c, y, x)
-    ]
-)
-"""`latent_version` beside them is the digest of the autoencoder's bundle."""
+LATENT = "latent"
+"""Column of latents unless another is named; those of further resolutions are called after their side, `latent_512`."""
+
+LatentColumn = Annotated[str, StringConstraints(pattern=r"^latent(_[0-9]+[a-z]?)?$")]
+"""Name of a column of latents, for example `latent`, `latent_512`, `latent_1k`."""
+
+
+def latent_schema(column: str) -> pa.Schema:
+    """Columns of the latents of one resolution.
+
+    `<column>_version` beside them is the digest of the autoencoder's bundle; where pictures keep sizes of their own, a dot and
+    the largest side follow, for example ``3f2a91c04d5e.1024px``.
+    """
+    return pa.schema(
+        [
+            pa.field(column, pa.list_(pa.float32())),           # normalised latent, flattened (c, y, x)
+            pa.field(f"{column}_shape", pa.list_(pa.int32())),  # (c, y, x)
+        ]
+    )
+
+
+LATENT_SCHEMA = latent_schema(LATENT)
 
 PAIRS_SCHEMA = pa.schema(
     [

@@ -59,7 +59,7 @@ def grid(rows: Sequence[Row], *, heads: Sequence[str], across: int, cell_px: int
 
     Args:
         heads: names of a row's pictures, for example ("reference", "result", "truth").
-        cell_px: side at which every picture is shown; small ones are enlarged without smoothing.
+        cell_px: longer side at which every picture is shown; small ones are enlarged without smoothing.
 
     Raises:
         ValueError: nothing to show.
@@ -83,8 +83,11 @@ def _draw_tile(canvas: Image.Image, row: Row, *, corner: tuple[int, int], cell_p
     draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(_FONT_PX)
     for place, pixels in enumerate(row.pictures):
         if pixels is not None:
-            shown = Image.fromarray(np.ascontiguousarray(pixels)).resize((cell_px, cell_px), _filter(pixels, cell_px))
-            canvas.paste(shown, (corner[0] + place * (cell_px + _GAP_PX), corner[1]))
+            scale = cell_px / max(pixels.shape[:2])
+            height, width = (max(1, round(scale * side)) for side in pixels.shape[:2])
+            shown = Image.fromarray(np.ascontiguousarray(pixels)).resize((width, height), _filter(pixels, cell_px))
+            left, top = corner[0] + place * (cell_px + _GAP_PX), corner[1]
+            canvas.paste(shown, (left + (cell_px - width) // 2, top + (cell_px - height) // 2))
     lines = textwrap.wrap(row.label, max(8, round(width_px / (_FONT_PX * 0.53))), max_lines=_LABEL_LINES, placeholder="…")
     for number, line in enumerate(lines):
         draw.text((corner[0], corner[1] + cell_px + 2 + number * _LINE_PX), line, _INK, font)

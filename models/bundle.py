@@ -56,7 +56,7 @@ class GeneratorBundle(BaseModel, frozen=True, extra="forbid"):
     text_encoder: Literal["minilm-l6-v2"]
     sampler: SamplerConfig
     size_px: Annotated[int, Gt(0)]
-    """Side of the square pictures it was trained on."""
+    """Side of the square that it draws when no size is asked for."""
 
 
 Contents = Annotated[AutoencoderBundle | ContrastiveBundle | GeneratorBundle, Field(discriminator="kind")]

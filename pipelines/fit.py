@@ -72,10 +72,12 @@ def _fit(config: FitConfig, session: Session, run: Run) -> Work:
 def _require_usable(config: FitConfig, session: Session) -> None:
     """Find out before any worker is started whether table and selection give what the plan wants, and say what it will do."""
     if isinstance(config.objective, FlowConfig):
-        require_latents(config.data, read_manifest(Path(config.objective.autoencoder)).digest)
+        digest = read_manifest(Path(config.objective.autoencoder)).digest
+        for latents in config.plan.latents:
+            require_latents(config.data, digest, latents=latents)
     objective = build(config.objective)
     _require_parts(config, [name for name, _ in objective.network.named_parameters()])
-    samples = load_samples(config.data, "train", unit=objective.unit)
+    samples = load_samples(config.data, "train", unit=objective.unit, latents=config.plan.latents)
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     if plan.share_over_cap:
         shared = f"shared by {config.plan.context_slots} slots each" if config.plan.context_slots > 1 else "a pack each"

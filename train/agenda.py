@@ -64,6 +64,8 @@ class WorkerStep(NamedTuple):
     num_rounds: int
     """Most packs of any worker."""
     whole: StepPlan
+    latents: str
+    """Column of latents that the step learns from."""
 
 
 class Agenda:
@@ -93,7 +95,7 @@ class Agenda:
         ]
         together = [Assigned((pick,), ranks if len(ranks) > 1 else None) for pick, ranks in shared if self.rank in ranks]
         own = [Assigned(picks, None) for packs in whole.slots[self.rank :: self.num_workers] for picks in packs]
-        return WorkerStep(step, (*together, *own), max(num_packs), whole)
+        return WorkerStep(step, (*together, *own), max(num_packs), whole, self._plan.config.stage_at(step).latents)
 
     def rows(self, work: WorkerStep) -> list[int]:
         """Every row that the worker's packs need, once, sorted."""

@@ -62,15 +62,15 @@ class Feed(Generic[B]):
         self._filler_tokens = 0
 
     def target_pictures(self) -> Iterator[list[Tensor]]:
-        """Every distinct target that can be decoded, in row order and in parts, so that any number can be looked at.
+        """Every distinct target that can be decoded, as the first stage sees it, in row order and in parts: any number will do.
 
         Raises:
             UnusableTable: a row lacks a value.
         """
-        rows = self._samples.target_rows().tolist()
+        rows, latents = self._samples.target_rows().tolist(), self._plan.config.latents[0]
         for start in range(0, len(rows), _TARGETS_AT_ONCE):
-            fetched = self._source.reader.fetch(rows[start : start + _TARGETS_AT_ONCE])
-            self._require_values(fetched)
+            fetched = self._source.reader.fetch(rows[start : start + _TARGETS_AT_ONCE], latents=latents)
+            self._require_values(fetched, latents)
             yield list(fetched.decoded.values())
 
     def steps(self, first_step: int, last_step: int, *, rank: int, num_workers: int) -> Generator[StepInput[B], None, None]:
@@ -92,7 +92,7 @@ class Feed(Generic[B]):
     def _made(self, agenda: Agenda, steps: range) -> Generator[StepInput[B], None, None]:
         with closing(self._source.steps(agenda, steps)) as fetching:
             for work, fetched in fetching:
-                self._require_values(fetched)
+                self._require_values(fetched, work.latents)
                 yield self._step_input(work, fetched, rank=agenda.rank)
 
     def _step_input(self, work: WorkerStep, fetched: Fetched, *, rank: int) -> StepInput[B]:
@@ -110,7 +110,7 @@ class Feed(Generic[B]):
 
     def _find_filler(self, packs: Sequence[Assigned], work: WorkerStep, fetched: Fetched) -> None:
         """Keep the smallest sample of all steps by itself."""
-        sizes = self._samples.sizes
+        sizes = self._plan.sizes_at(work.step)
         picks = [pick for pack in packs for pick in pack.picks]
         tokens = [int(sizes.clean_tokens[pick.sample] + sizes.noisy_tokens[pick.sample]) for pick in picks]
         if picks and (self._filler is None or min(tokens) < self._filler_tokens):
@@ -138,7 +138,7 @@ class Feed(Generic[B]):
             )
 
     def _pack_input(self, pack: Assigned, work: WorkerStep, fetched: Fetched) -> PackInput[B]:
-        units = sum(int(self._samples.sizes.noisy_tokens[pick.sample]) for pick in pack.picks)
+        units = sum(int(self._plan.sizes_at(work.step).noisy_tokens[pick.sample]) for pick in pack.picks)
         return PackInput(
             batch=self._objective.collate([self._drawn(pick, work.step, fetched) for pick in pack.picks]),
             share=units / work.whole.noisy_tokens, sample_ids=tuple(self._samples.id(pick.sample) for pick in pack.picks),
@@ -156,10 +156,10 @@ class Feed(Generic[B]):
             references=tuple(others[:num_references]), further=tuple(others[num_references:]),
         )  # fmt: skip
 
-    def _require_values(self, fetched: Fetched) -> None:
+    def _require_values(self, fetched: Fetched, latents: str) -> None:
         if fetched.empty:
             reader = self._source.reader
             raise UnusableTable(
-                f"{len(fetched.empty)} selected rows of {reader.place} have no {' or '.join(reader.columns)}, row "
+                f"{len(fetched.empty)} selected rows of {reader.place} have no {' or '.join(reader.names(latents))}, row "
                 f"{fetched.empty[0]} first; run the job that writes them (`seedbed encode` for latents) and train on its version"
             )

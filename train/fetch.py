@@ -14,7 +14,7 @@ from pydantic import BaseModel, Field
 from torch import Tensor
 
 from curation.decode import Undecodable
-from curation.tables import TableRef, open_table
+from curation.tables import LATENT, TableRef, open_table
 
 Record = Mapping[str, object]
 """Columns of one row."""
@@ -65,7 +65,7 @@ class RowReader:
     ) -> None:  # fmt: skip
         self.ref, self.columns, self.decode = ref, tuple(columns), decode
         self._dataset, self._limit = open_table(ref), cache_bytes
-        self._held: OrderedDict[int, Tensor] = OrderedDict()
+        self._held: OrderedDict[tuple[int, str], Tensor] = OrderedDict()
         self._bytes = 0
 
     @property
@@ -73,20 +73,28 @@ class RowReader:
         """What is read, in words."""
         return f"{self.ref.uri} version {self.ref.version}"
 
-    def fetch(self, rows: Sequence[int]) -> Fetched:
-        """The decoded rows; what is not held is read in one request."""
+    def names(self, latents: str) -> list[str]:
+        """Names in the table of what is read, where latents stand in this column."""
+        return [latents + name.removeprefix(LATENT) if name.startswith(LATENT) else name for name in self.columns]
+
+    def fetch(self, rows: Sequence[int], *, latents: str = LATENT) -> Fetched:
+        """The decoded rows; what is not held is read in one request.
+
+        Args:
+            latents: column that stands for ``latent``, where that is among the columns.
+        """
         wanted = sorted(set(rows))
-        fetched = Fetched({row: self._held[row] for row in wanted if row in self._held}, {}, ())
+        fetched = Fetched({row: self._held[row, latents] for row in wanted if (row, latents) in self._held}, {}, ())
         missing = [row for row in wanted if row not in fetched.decoded]
         if missing:
-            fresh = self._read(missing)
+            fresh = self._read(missing, latents)
             fetched = Fetched({**fetched.decoded, **fresh.decoded}, fresh.undecodable, fresh.empty)
         for row, tensor in fetched.decoded.items():
-            self._keep(row, tensor)
+            self._keep((row, latents), tensor)
         return fetched
 
-    def _read(self, rows: Sequence[int]) -> Fetched:
-        values = [_column(self._dataset, name, rows) for name in self.columns]
+    def _read(self, rows: Sequence[int], latents: str) -> Fetched:
+        values = [_column(self._dataset, name, rows) for name in self.names(latents)]
         decoded: dict[int, Tensor] = {}
         undecodable: dict[int, str] = {}
         empty: list[int] = []
@@ -100,11 +108,11 @@ class RowReader:
                 undecodable[row] = str(error)
         return Fetched(decoded, undecodable, tuple(empty))
 
-    def _keep(self, row: int, tensor: Tensor) -> None:
-        if row in self._held:
-            self._held.move_to_end(row)
+    def _keep(self, key: tuple[int, str], tensor: Tensor) -> None:
+        if key in self._held:
+            self._held.move_to_end(key)
             return
-        self._held[row] = tensor
+        self._held[key] = tensor
         self._bytes += tensor.nbytes
         while self._bytes > self._limit:
             self._bytes -= self._held.popitem(last=False)[1].nbytes

@@ -72,7 +72,8 @@ class Fetcher:
         return pa.concat_tables([self._line(step) for step in block["step"].to_pylist()])
 
     def _line(self, step: int) -> pa.Table:
-        return line_of(step, self._reader.fetch(self._agenda.rows(self._agenda.of(step))))
+        work = self._agenda.of(step)
+        return line_of(step, self._reader.fetch(self._agenda.rows(work), latents=work.latents))
 
 
 class FetchedRows:

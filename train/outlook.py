@@ -61,6 +61,8 @@ class StageOutlook(NamedTuple):
     name: str
     tokens: int
     """Noisy tokens taken for a picture."""
+    latents: str
+    """Column that they come from."""
     flops_per_sample: float
     """Forward and backward, over the stage's mixture of tasks."""
     flops: float
@@ -96,7 +98,8 @@ def lines(found: Outlook, config: FitConfig) -> Iterator[str]:
     parts = ", ".join(f"{name} {size / 1e9:,.1f}" for name, size in found.holdings._asdict().items())
     yield f"{sum(found.holdings) / 1e9:,.1f} GB on each of {config.num_workers} workers ({config.parallel.kind}): {parts}"
     for stage in found.stages:
-        yield f"stage {stage.name}: {stage.tokens:,} tokens a picture, {stage.flops_per_sample / 1e12:,.3g} TFLOP a sample"
+        each = f"{stage.tokens:,} tokens a picture of {stage.latents}"
+        yield f"stage {stage.name}: {each}, {stage.flops_per_sample / 1e12:,.3g} TFLOP a sample"
     if config.use_gpu:
         days = [f"{stage.name} {_time(stage.days(config.num_workers))}" for stage in found.stages]
         rate = f"{UTILISATION:.0%} of {GPU_FLOPS_PER_S / 1e12:,.0f} TFLOP/s"
@@ -115,7 +118,7 @@ def _stage(stage: StageConfig, config: FitConfig, objective: FlowConfig) -> Stag
     noisy = np.array([TARGETS[task] * tokens for task in stage.task_shares])
     shares = np.array(list(stage.task_shares.values()))
     flops = TRAINING_PASSES * float(shares @ cost.of(clean, noisy))
-    return StageOutlook(stage.name, tokens, flops, flops * config.plan.batch_samples * stage.num_steps)
+    return StageOutlook(stage.name, tokens, stage.latents, flops, flops * config.plan.batch_samples * stage.num_steps)
 
 
 def _holdings(config: FitConfig, dit: DiTConfig, parameters: int, by_muon: int) -> Holdings:

@@ -8,7 +8,7 @@ follows on any number of them, and resuming is going on at a step number.
 n samples
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import lru_cache, partial
 from itertools import accumulate
 from typing import Annotated, NamedTuple
@@ -18,6 +18,7 @@ from annotated_types import Gt, MinLen
 from jaxtyping import Bool, Float, Int
 from pydantic import BaseModel, model_validator
 
+from curation.tables import LATENT, LatentColumn
 from curation.tasks import TASKS, Task
 from models.cost import TRAINING_PASSES, Cost
 from train.balance import Limits, place
@@ -37,6 +38,8 @@ class StageConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """Share of a step's samples per task; they add up to 1."""
     target_tokens: tuple[Positive, Positive] | None = None
     """Fewest and most noisy tokens of a sample, both included: a tier of resolutions. None for all."""
+    latents: LatentColumn = LATENT
+    """Column of latents that it learns from, one resolution of every picture (`column` of `seedbed encode`)."""
     rate: Annotated[float, Gt(0.0)] = 1.0
     """Factor on learning rates."""
     frozen: tuple[str, ...] = ()
@@ -75,6 +78,11 @@ class PlanConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     def num_steps(self) -> int:
         """Optimizer steps of all stages."""
         return sum(stage.num_steps for stage in self.stages)
+
+    @property
+    def latents(self) -> tuple[str, ...]:
+        """Columns of latents that stages learn from, each once, in the order of the stages."""
+        return tuple(dict.fromkeys(stage.latents for stage in self.stages))
 
     def stage_at(self, step: int) -> StageConfig:
         """The stage that a step, counted from 0, belongs to.
@@ -115,6 +123,15 @@ class EmptyTask(ValueError):
     """A task of the plan has no samples in the selection."""
 
 
+class Tokens(NamedTuple):
+    """What the samples take at one resolution, in table order."""
+
+    clean: Int[np.ndarray, " n"]
+    """Text and reference tokens."""
+    noisy: Int[np.ndarray, " n"]
+    """Target tokens."""
+
+
 class Sizes(NamedTuple):
     """What the plan knows of every sample, in table order."""
 
@@ -127,6 +144,17 @@ class Sizes(NamedTuple):
     """Text and reference tokens."""
     noisy_tokens: Int[np.ndarray, " n"]
     """What the loss is a mean over: target tokens, or 1 for objectives that count pictures."""
+    latents: str = LATENT
+    """Column of the latents whose resolution these tokens are of."""
+    others: Mapping[str, Tokens] = {}
+    """Tokens at further resolutions, by the column of their latents."""
+
+    def at(self, latents: str) -> "Sizes":
+        """The sizes at the resolution of a column of latents, one of those that they were made for."""
+        if latents == self.latents:
+            return self
+        clean, noisy = self.others[latents]
+        return self._replace(clean_tokens=clean, noisy_tokens=noisy, latents=latents)
 
 
 class Pick(NamedTuple):
@@ -182,8 +210,9 @@ class Plan:
 
     @property
     def share_over_cap(self) -> float:
-        """Share of the samples that have more tokens than a pack may."""
-        tokens = self._sizes.clean_tokens + self._cost.num_draws * self._sizes.noisy_tokens
+        """Share of the samples that have more tokens than a pack may, at their largest resolution."""
+        sizes = [self._sizes.at(latents) for latents in self.config.latents]
+        tokens = np.max([one.clean_tokens + self._cost.num_draws * one.noisy_tokens for one in sizes], axis=0)
         return float(np.mean(tokens > self.config.max_tokens))
 
     def step(self, step: int) -> StepPlan:
@@ -192,8 +221,8 @@ class Plan:
         Raises:
             ValueError: the plan has no such step.
         """
-        drawn = self._drawn(step)
-        clean, noisy = (counts[drawn.samples].astype(np.int64) for counts in (self._sizes.clean_tokens, self._sizes.noisy_tokens))
+        drawn, sizes = self._drawn(step), self.sizes_at(step)
+        clean, noisy = (counts[drawn.samples].astype(np.int64) for counts in (sizes.clean_tokens, sizes.noisy_tokens))
         flops, tokens = TRAINING_PASSES * self._cost.of(clean, noisy), clean + self._cost.num_draws * noisy
         order = np.lexsort((drawn.epochs, drawn.samples, -flops))
         picks = [Pick(int(drawn.samples[i]), int(drawn.epochs[i])) for i in order]
@@ -203,6 +232,14 @@ class Plan:
             shared=tuple(SharedPack(picks[item], slots) for item, slots in placed.shared),
             noisy_tokens=int(noisy.sum()), tokens=int(tokens.sum()), flops=float(flops.sum()),
         )  # fmt: skip
+
+    def sizes_at(self, step: int) -> Sizes:
+        """Of the samples, at the resolution of the step's stage.
+
+        Raises:
+            ValueError: the plan has no such step.
+        """
+        return self._sizes.at(self.config.stage_at(step).latents)
 
     def _drawn(self, step: int) -> Stretch:
         stage = self.config.stage_at(step)
@@ -251,5 +288,5 @@ def _require_samples(stage: StageConfig, sizes: Sizes) -> None:
 def _is_drawn(stage: StageConfig, sizes: Sizes) -> Bool[np.ndarray, " n"]:
     if stage.target_tokens is None:
         return sizes.weights > 0
-    fewest, most = stage.target_tokens
-    return (sizes.weights > 0) & (sizes.noisy_tokens >= fewest) & (sizes.noisy_tokens <= most)
+    (fewest, most), noisy_tokens = stage.target_tokens, sizes.at(stage.latents).noisy_tokens
+    return (sizes.weights > 0) & (noisy_tokens >= fewest) & (noisy_tokens <= most)

@@ -10,6 +10,7 @@ n samples · p pictures · r references
 # pyarrow.compute makes its functions at import, where the checker cannot see them.
 # pyright: reportAttributeAccessIssue=false
 
+from collections.abc import Sequence
 from typing import Literal, NamedTuple
 
 import lance
@@ -18,11 +19,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from jaxtyping import Bool, Int
 
-from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, pin
+from curation.tables import LATENT, SELECTION_SCHEMA, Split, TableRef, open_table, pin
 from curation.tasks import TASKS, Task
 from models.text import most_tokens
 from train.agenda import RowLists, SampleRows
-from train.plan import Sizes
+from train.plan import Sizes, Tokens
 
 _ROWS_AT_ONCE, _CHUNK_ROWS = 1 << 22, 1 << 16
 """Of the table, joined at a time; of the selection, in one piece of memory."""
@@ -40,8 +41,8 @@ class _Pictures(NamedTuple):
     """Selected pictures in the pinned table."""
 
     rows: Int[np.ndarray, " p"]
-    cells: Int[np.ndarray, " p"]
-    """Cells of the latent."""
+    cells: tuple[Int[np.ndarray, " p"], ...]
+    """Cells of the latent, column by column."""
 
 
 class Samples:
@@ -106,12 +107,15 @@ class Samples:
         return int(self.picture_rows.order[number])
 
 
-def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
+def load_samples(ref: TableRef, split: Split, *, unit: Unit, latents: Sequence[str] = (LATENT,)) -> Samples:
     """The samples of a selection, with their pictures' rows and sizes in the pinned table.
 
     Clean tokens are the most that a sample's longest text may take and the latent cells of its references and of all its targets
     but the last, noisy ones the latent cells of its targets; where pictures are counted, every sample is one noisy unit and no
     clean one.
+
+    Args:
+        latents: columns of latents, one for each resolution; the sizes are those of the first, and hold the others'.
 
     Raises:
         UnusableTable: there is no selection, or it names pictures that the table version does not hold, or holds no latent of.
@@ -120,45 +124,48 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit) -> Samples:
     chosen = _chosen(ref, split)
     ids, numbers = _numbered(chosen)
     targets, references, further = numbers
-    pictures = _pictures(open_table(ref), ids, unit)
+    pictures = _pictures(open_table(ref), ids, latents if unit == "noisy tokens" else ())
     order = np.argsort(pictures.rows[targets], kind="stable")
-    noisy, clean = np.ones(len(targets), dtype=np.int64), np.zeros(len(targets), dtype=np.int64)
-    if unit == "noisy tokens":
-        first, rest = pictures.cells[targets], _sums(pictures.cells[further.rows], further.ends)
-        noisy = first + rest
-        seen_later = noisy - _lasts(pictures.cells[further.rows], further.ends, otherwise=first)
-        text = most_tokens(_longest_bytes(chosen["texts"]))
-        clean = text + _sums(pictures.cells[references.rows], references.ends) + seen_later
+    if unit == "pictures":
+        tokens = [Tokens(np.zeros(len(order), dtype=np.int32), np.ones(len(order), dtype=np.int32))] * len(latents)
+    else:
+        told = most_tokens(_longest_bytes(chosen["texts"]))
+        counted = [_tokens(told, cells, *numbers) for cells in pictures.cells]
+        tokens = [Tokens(*(counts[order].astype(np.int32) for counts in each)) for each in counted]
     sizes = Sizes(
         tasks=_tasks(chosen["task"], ref)[order], task_names=TASKS, weights=chosen["weight"].to_numpy()[order],
-        clean_tokens=clean[order].astype(np.int32), noisy_tokens=noisy[order].astype(np.int32),
+        clean_tokens=tokens[0].clean, noisy_tokens=tokens[0].noisy, latents=latents[0],
+        others=dict(zip(latents[1:], tokens[1:], strict=True)),
     )  # fmt: skip
     lists = (RowLists(pictures.rows[each.rows], each.ends) for each in (references, further))
     return Samples(chosen.select(_KEPT), picture_rows=SampleRows(order, pictures.rows[targets], *lists), sizes=sizes)
 
 
-def require_latents(ref: TableRef, digest: str) -> None:
+def require_latents(ref: TableRef, digest: str, *, latents: str = LATENT) -> None:
     """Refuse latents that another autoencoder made.
 
     Args:
         digest: of the bundle whose latents are to be learnt.
+        latents: column that they stand in.
 
     Raises:
         UnusableTable: a picture selected for training has a latent of another version, or none.
         MissingTable: see `load_samples`.
     """
     dataset, seen = open_table(ref), f"table {ref.uri} version {ref.version}"
-    wanted = f"run `seedbed encode` with the autoencoder of bundle {digest}, or train on that of the table"
-    if "latent_version" not in dataset.schema.names:
-        raise UnusableTable(f"{seen} has no latent_version, expected {digest}; {wanted}")
-    others = dataset.to_table(columns=["id", "latent_version"], filter=f"latent_version IS NULL OR latent_version != '{digest}'")
+    version, column = f"{latents}_version", "" if latents == LATENT else f" --set column={latents}"
+    wanted = f"run `seedbed encode{column}` with the autoencoder of bundle {digest}, or train on that of the table"
+    if version not in dataset.schema.names:
+        raise UnusableTable(f"{seen} has no {version}, expected {digest}; {wanted}")
+    is_its_own = f"({version} = '{digest}' OR {version} LIKE '{digest}.%')"  # at a size of its own, see `latent_schema`
+    others = dataset.to_table(columns=["id", version], filter=f"{version} IS NULL OR NOT {is_its_own}")
     ids, _ = _numbered(_chosen(ref, "train"))
     others = others.filter(pc.is_in(others["id"], value_set=ids))
     if others.num_rows:
         first = others.sort_by("id").slice(0, 1).to_pylist()[0]
         raise UnusableTable(
-            f"{others.num_rows} selected pictures of {seen} have latents of another version than {digest}, {first['id']!r} first "
-            f"with {first['latent_version']}; {wanted}"
+            f"{others.num_rows} selected pictures of {seen} have {version} other than {digest}, {first['id']!r} first "
+            f"with {first[version]}; {wanted}"
         )
 
 
@@ -185,25 +192,26 @@ def _numbered(chosen: pa.Table) -> tuple[pa.Array, tuple[Int[np.ndarray, " n"], 
     return encoded.chunk(0).dictionary, (targets, RowLists(references, ends[0]), RowLists(further, ends[1]))
 
 
-def _pictures(dataset: lance.LanceDataset, ids: pa.Array, unit: Unit) -> _Pictures:
+def _pictures(dataset: lance.LanceDataset, ids: pa.Array, latents: Sequence[str]) -> _Pictures:
     place = f"table {dataset.uri} version {dataset.version}"
-    rows, cells = np.full(len(ids), -1), np.full(len(ids), 1 if unit == "pictures" else 0)
-    reads_shapes = unit == "noisy tokens" and "latent_shape" in dataset.schema.names
-    columns = ["id", "latent_shape"] if reads_shapes else ["id"]
+    shapes = [f"{name}_shape" for name in latents]
+    present = [name for name in shapes if name in dataset.schema.names]
+    rows, cells = np.full(len(ids), -1), {name: np.zeros(len(ids), dtype=np.int64) for name in shapes}
     for start in range(0, dataset.count_rows(), _ROWS_AT_ONCE):
-        part = dataset.to_table(columns=columns, offset=start, limit=_ROWS_AT_ONCE)
+        part = dataset.to_table(columns=["id", *present], offset=start, limit=_ROWS_AT_ONCE)
         numbers = pc.index_in(part["id"], value_set=ids).fill_null(-1).to_numpy()
         found = np.flatnonzero(numbers >= 0)
         rows[numbers[found]] = start + found
-        if reads_shapes:
-            cells[numbers[found]] = _cells(part["latent_shape"])[found]
+        for name in present:
+            cells[name][numbers[found]] = _cells(part[name])[found]
     if (absent := rows < 0).any():
         raise UnusableTable(f"{place} lacks {_counted(ids, absent)}; select again")
-    if (bare := cells == 0).any():
-        raise UnusableTable(
-            f"{place} has no latent_shape of {_counted(ids, bare)}; run `seedbed encode` and train on the version it writes"
-        )
-    return _Pictures(rows, cells)
+    for name, counts in cells.items():
+        if (bare := counts == 0).any():
+            raise UnusableTable(
+                f"{place} has no {name} of {_counted(ids, bare)}; run `seedbed encode` and train on the version it writes"
+            )
+    return _Pictures(rows, tuple(cells.values()))
 
 
 def _counted(ids: pa.Array, where: Bool[np.ndarray, " p"]) -> str:
@@ -214,6 +222,17 @@ def _counted(ids: pa.Array, where: Bool[np.ndarray, " p"]) -> str:
 def _cells(shapes: pa.ChunkedArray) -> Int[np.ndarray, " p"]:
     """Cells of every latent (c, y, x), 0 where there is none."""
     return pc.multiply(pc.list_element(shapes, 1), pc.list_element(shapes, 2)).fill_null(0).to_numpy()
+
+
+def _tokens(
+    told: Int[np.ndarray, " n"], cells: Int[np.ndarray, " p"],
+    targets: Int[np.ndarray, " n"], references: RowLists, further: RowLists,
+) -> Tokens:  # fmt: skip
+    """What the samples take where pictures have so many cells, in the order of the selection."""
+    first = cells[targets]
+    noisy = first + _sums(cells[further.rows], further.ends)
+    seen_later = noisy - _lasts(cells[further.rows], further.ends, otherwise=first)
+    return Tokens(told + _sums(cells[references.rows], references.ends) + seen_later, noisy)
 
 
 def _sums(values: Int[np.ndarray, " r"], ends: Int[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:

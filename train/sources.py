@@ -34,7 +34,7 @@ class InProcessRows:
         """A worker's part of every step with the rows it needs, in order."""
         for step in steps:
             work = agenda.of(step)
-            yield work, self.reader.fetch(agenda.rows(work))
+            yield work, self.reader.fetch(agenda.rows(work), latents=work.latents)
 
 
 def build_source(config: RowsConfig, ref: TableRef, objective: Objective) -> RowSource:

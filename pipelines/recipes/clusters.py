@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from curation.tables import TableRef
+from curation.tables import LATENT, TableRef
 from curation.tasks import Task
 from infra.errors import UserError
 from infra.storage import Workspace
@@ -25,6 +25,8 @@ from train.parallel.sharded import FsdpConfig
 from train.plan import PlanConfig, StageConfig
 from train.schedule import WarmupStableDecay
 
+SIDES_PX = {"512": 512, "1k": 1024, "4k": 4096}
+"""Side of the square whose area pictures have at most, by resolution."""
 AUTOENCODER = "autoencoder_f32"
 """Recipe, and name, of the autoencoder whose latents are learnt."""
 GPUS_A_NODE = 8
@@ -41,9 +43,23 @@ class Size(Protocol):
         ...
 
 
+def stage(
+    name: str, *, num_steps: int, task_shares: dict[Task, float], target_tokens: tuple[int, int], rate: float = 1.0
+) -> StageConfig:
+    """A stage at one resolution, on the latents that `seedbed encode latent_<name>` makes: of pictures at sizes of their own."""
+    return StageConfig(
+        name=name, num_steps=num_steps, task_shares=task_shares, target_tokens=target_tokens, latents=column(name), rate=rate
+    )
+
+
+def column(resolution: str) -> str:
+    """Column of the latents of a resolution."""
+    return f"{LATENT}_{resolution}"
+
+
 def generator(
     workspace: Workspace, size: Size, stages: tuple[StageConfig, ...], *, num_gpus: int, batch_samples: int,
-    recompute: Recompute,
+    recompute: Recompute, size_px: int,
 ) -> FitConfig:  # fmt: skip
     """Latents of f32 with 32 channels; weights in shards within a node; half of a large picture's tokens go past blocks."""
     data, autoencoder = _selected(workspace), _autoencoder(workspace)
@@ -53,7 +69,7 @@ def generator(
         objective=FlowConfig(
             dit=dit, autoencoder=autoencoder, text_dropout=0.1, reference_dropout=0.1, uniform_share=0.1, shift=3.0,
             shift_tokens=1024, num_draws=1, routing=RoutingConfig(),
-            sampler=SamplerConfig(num_steps=50, guidance=4.0, shift=3.0, shift_tokens=1024),
+            sampler=SamplerConfig(num_steps=50, guidance=4.0, shift=3.0, shift_tokens=1024), size_px=size_px,
         ),
         plan=PlanConfig(
             seed=0, batch_samples=batch_samples, num_slots=num_gpus, stages=stages, max_tokens=32_768, context_slots=2
@@ -70,7 +86,7 @@ def generator(
 
 
 def autoencoder(data: TableRef) -> FitConfig:
-    """Squares of 512 px in latents of 16 x 16. Nothing encodes pictures at sizes of their own yet."""
+    """Squares of 512 px in latents of 16 x 16; it is convolutions alone, so it encodes pictures of other sizes, too."""
     return FitConfig(
         name=AUTOENCODER, data=data,
         objective=AutoencoderObjectiveConfig(

@@ -69,29 +69,33 @@ def autoencoder_f32(workspace: Workspace) -> FitConfig:
 def base(workspace: Workspace) -> FitConfig:
     """A generator of 1.2 B parameters from 512 px to 1K, on the newest selection and an f32 autoencoder.
 
-    Run:      seedbed fit base --address ray://HEAD:10001
-    Hardware: one node of eight GPUs; `seedbed fit base --dry-run` says what it takes. Its stage of 1K waits for an `encode` that
-              gives pictures latents of sizes of their own: until then a run needs `--from` a file with the stage of 512 alone
+    Run:      seedbed encode latent_512 && seedbed encode latent_1k && seedbed fit base --address ray://HEAD:10001
+    Hardware: one node of eight GPUs; `seedbed fit base --dry-run` says what it takes
     """
     stages = (
-        StageConfig(name="512", num_steps=200_000, task_shares=clusters.TEXT_FIRST, target_tokens=(128, 512)),
-        StageConfig(name="1k", num_steps=50_000, task_shares=clusters.ALL_TASKS, target_tokens=(512, 2048), rate=0.3),
+        clusters.stage("512", num_steps=200_000, task_shares=clusters.TEXT_FIRST, target_tokens=(192, 256)),
+        clusters.stage("1k", num_steps=50_000, task_shares=clusters.ALL_TASKS, target_tokens=(768, 1024), rate=0.3),
     )
-    return clusters.generator(workspace, transformers.base, stages, num_gpus=8, batch_samples=1024, recompute="selective")
+    return clusters.generator(
+        workspace, transformers.base, stages, num_gpus=8, batch_samples=1024, recompute="selective", size_px=1024
+    )
 
 
 def full(workspace: Workspace) -> FitConfig:
     """A generator of 5.6 B parameters from 512 px through 1K to 4K, on the newest selection and an f32 autoencoder.
 
     Run:      seedbed fit full --address ray://HEAD:10001
-    Hardware: 32 nodes of eight GPUs; `seedbed fit full --dry-run` says what it takes. Stages above 512 wait as those of `base`
+    Hardware: 32 nodes of eight GPUs; `seedbed fit full --dry-run` says what it takes. Before it, `seedbed encode` makes latents
+              at each resolution: `latent_512`, `latent_1k`, `latent_4k`
     """
     stages = (
-        StageConfig(name="512", num_steps=300_000, task_shares=clusters.TEXT_FIRST, target_tokens=(128, 512)),
-        StageConfig(name="1k", num_steps=100_000, task_shares=clusters.ALL_TASKS, target_tokens=(512, 2048), rate=0.5),
-        StageConfig(name="4k", num_steps=20_000, task_shares=clusters.ALL_TASKS, target_tokens=(1024, 16_384), rate=0.2),
+        clusters.stage("512", num_steps=300_000, task_shares=clusters.TEXT_FIRST, target_tokens=(192, 256)),
+        clusters.stage("1k", num_steps=100_000, task_shares=clusters.ALL_TASKS, target_tokens=(768, 1024), rate=0.5),
+        clusters.stage("4k", num_steps=20_000, task_shares=clusters.ALL_TASKS, target_tokens=(1024, 16_384), rate=0.2),
     )
-    return clusters.generator(workspace, transformers.full, stages, num_gpus=256, batch_samples=2048, recompute="full")
+    return clusters.generator(
+        workspace, transformers.full, stages, num_gpus=256, batch_samples=2048, recompute="full", size_px=2048
+    )
 
 
 def autoencoder_on(data: TableRef) -> FitConfig:

@@ -25,6 +25,12 @@ def test_a_grid_shows_every_picture_enlarged_and_leaves_gaps() -> None:
         assert (shown == np.array(colour)).all(-1).sum() == squares * 32 * 32
 
 
+def test_a_grid_keeps_proportions() -> None:
+    banner = np.full((4, 16, 3), (200, 0, 0), dtype=np.uint8)
+    is_red = (grid([Row((banner,), "a banner")], heads=["it"], across=1, cell_px=32) == np.array((200, 0, 0))).all(-1)
+    assert (is_red.any(0).sum(), is_red.any(1).sum()) == (32, 8)
+
+
 def test_a_grid_of_nothing_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one row"):
         grid([], heads=["a"], across=1, cell_px=8)

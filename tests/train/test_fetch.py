@@ -82,6 +82,21 @@ def test_latents_come_back_to_the_last_bit(tmp_path: Path) -> None:
     assert torch.equal(fetched.decoded[1], latents[1].reshape(2, 3, 5))
 
 
+def test_latents_of_several_resolutions_are_held_apart(tmp_path: Path) -> None:
+    columns = {
+        "latent": pa.array([[1.0] * 4], pa.list_(pa.float32())), "latent_shape": [[1, 2, 2]],
+        "latent_512": pa.array([[2.0]], pa.list_(pa.float32())), "latent_512_shape": [[1, 1, 1]],
+    }  # fmt: skip
+    version = lance.write_dataset(pa.table(columns), str(tmp_path / "l.lance")).version
+    reader = RowReader(
+        TableRef(uri=str(tmp_path / "l.lance"), version=version), ["latent", "latent_shape"], decode_latent, cache_bytes=1000
+    )
+    for _ in range(2):                                               # read, then from memory
+        assert torch.equal(reader.fetch([0], latents="latent_512").decoded[0], torch.full((1, 1, 1), 2.0))
+        assert torch.equal(reader.fetch([0]).decoded[0], torch.ones(1, 2, 2))
+    assert reader.names("latent_512") == ["latent_512", "latent_512_shape"]
+
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     import boto3

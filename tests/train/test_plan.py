@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from curation.tasks import TASKS, Task
 from models.cost import PER_SAMPLE, TRAINING_PASSES, Cost
 from train.agenda import Agenda, RowLists, SampleRows
-from train.plan import EmptyTask, Pick, Plan, PlanConfig, Sizes, StageConfig, StepPlan, draw_key
+from train.plan import EmptyTask, Pick, Plan, PlanConfig, Sizes, StageConfig, StepPlan, Tokens, draw_key
 
 TASK_OF = ["t2i"] * 7 + ["edit"] * 5
 NOISY = [4, 16, 4, 16, 4, 16, 4, 4, 16, 4, 16, 4]
@@ -55,6 +55,25 @@ def test_a_step_is_the_same_whenever_and_by_whomever_it_is_asked_for() -> None:
     later = [first.step(step) for step in (5, 3, 5)]
     assert later[0] == later[2] == plan().step(5)
     assert picks(plan(seed=1).step(5)) != picks(later[0])
+
+
+def test_a_stage_goes_by_the_sizes_of_its_own_latents() -> None:
+    small = sizes()
+    large = Tokens(small.clean_tokens * 4, small.noisy_tokens * 4)
+    both = small._replace(latents="latent_512", others={"latent_1k": large})
+    first = StageConfig(name="512", num_steps=3, task_shares=HALVES, latents="latent_512")
+    second = StageConfig(name="1k", num_steps=3, task_shares=HALVES, latents="latent_1k")
+    planned = Plan(config(first, second, max_tokens=400), both, cost=COST)
+    assert planned.config.latents == ("latent_512", "latent_1k")
+    for step, factor in ((2, 1), (3, 4)):
+        drawn = planned.step(step)
+        assert drawn.noisy_tokens == factor * sum(NOISY[pick.sample] for pick in picks(drawn))
+        assert np.array_equal(planned.sizes_at(step).noisy_tokens, factor * small.noisy_tokens)
+    longest = 4 * max(NOISY)
+    tier = second.model_copy(update={"target_tokens": (longest, longest), "task_shares": {TASK_OF[NOISY.index(max(NOISY))]: 1.0}})
+    only = Plan(config(tier, max_tokens=400), both, cost=COST)
+    assert {NOISY[pick.sample] for pick in picks(only.step(0))} == {max(NOISY)}
+    assert Plan(config(tier, max_tokens=4), both, cost=COST).share_over_cap == 1.0
 
 
 def test_every_sample_comes_once_per_epoch() -> None:

@@ -181,6 +181,29 @@ def test_latents_of_another_autoencoder_are_refused(tmp_path: Path) -> None:
     require_latents(unused, "new")
 
 
+def test_every_column_of_latents_has_sizes_of_its_own(tmp_path: Path) -> None:
+    small = pa.array([[3, 1, 1 + i % 2] for i in range(len(SHAPES))], pa.list_(pa.int32()))
+    table = write(tmp_path, ROWS, latent_shape=shapes(), latent_512_shape=small)
+    both = load_samples(table, "train", unit="noisy tokens", latents=("latent_512", "latent")).sizes
+    assert (both.latents, list(both.others)) == ("latent_512", ["latent"])
+    alone = load_samples(table, "train", unit="noisy tokens").sizes
+    for large in (both.at("latent"), alone.at("latent")):
+        assert large.noisy_tokens.tolist() == alone.noisy_tokens.tolist() == [8, 8, 4, 1]
+        assert large.clean_tokens.tolist() == alone.clean_tokens.tolist()
+    assert both.at("latent_512").noisy_tokens.tolist() == [2, 2, 2, 1]
+    assert (alone.clean_tokens - both.clean_tokens).tolist() == [4 + 36 - 2, 0, 1 - 1, 0]
+    with pytest.raises(UnusableTable, match="no latent_1k_shape of 5 selected pictures"):
+        load_samples(table, "train", unit="noisy tokens", latents=("latent", "latent_1k"))
+
+
+def test_latents_at_sizes_of_their_own_are_known_by_the_autoencoder_that_made_them(tmp_path: Path) -> None:
+    versions = pa.array(["new.512px", "new.512px", None, "new", "new.1024px", None, "new.512px", None])
+    table = write(tmp_path, ROWS, latent_shape=shapes(), latent_512_version=versions)
+    require_latents(table, "new", latents="latent_512")
+    with pytest.raises(UnusableTable, match=r"5 selected pictures .* latent_512_version other than ne, .*column=latent_512`"):
+        require_latents(table, "ne", latents="latent_512")
+
+
 def test_a_table_without_versions_of_latents_is_refused(ref: TableRef) -> None:
     with pytest.raises(UnusableTable, match="has no latent_version, expected new; run `seedbed encode`"):
         require_latents(ref, "new")

@@ -56,6 +56,8 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Noise draws per sample and step, sharing one clean pass."""
     sampler: SamplerConfig
     """How pictures are drawn from the trained bundle."""
+    size_px: Annotated[int, Gt(0)] | None = None
+    """Side of the square that the bundle draws when no size is asked for; None for that of the autoencoder's training."""
     routing: RoutingConfig | None = None
     """Tokens of large pictures that leave out blocks, which makes steps cheaper; None for none."""
 
@@ -99,6 +101,11 @@ class Flow:
             raise UnfitAutoencoder(
                 f"dit.latent_channels={config.dit.latent_channels}, but the autoencoder in {config.autoencoder} "
                 f"has {contents.autoencoder.latent_channels}; make them equal"
+            )
+        self.size_px = config.size_px or contents.size_px
+        if self.size_px % contents.autoencoder.factor:
+            raise UnfitAutoencoder(
+                f"size_px={self.size_px} is no multiple of the factor {contents.autoencoder.factor} of {config.autoencoder}"
             )
         self.config = config
         with torch.device("meta"):                                   # weights are drawn where they will live
@@ -171,7 +178,7 @@ class Flow:
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
         contents = GeneratorBundle(
             dit=self.config.dit, autoencoder=self._autoencoder_contents.autoencoder, text_encoder=NAME,
-            sampler=self.config.sampler, size_px=self._autoencoder_contents.size_px,
+            sampler=self.config.sampler, size_px=self.size_px,
         )  # fmt: skip
         return contents, {"dit": self.dit.state_dict(), "autoencoder": self._autoencoder.state_dict()}
 
@@ -180,10 +187,8 @@ class Flow:
         with torch.device("meta"):
             dit = DiT(self.config.dit)
         dit.load_state_dict(weights, assign=True)
-        size_px = self._autoencoder_contents.size_px
-        return Generator(
-            dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=ImageSize(size_px, size_px)
-        )
+        size = ImageSize(self.size_px, self.size_px)
+        return Generator(dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=size)
 
     def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
         routing = self.config.routing

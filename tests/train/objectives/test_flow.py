@@ -6,10 +6,11 @@ import pytest
 import torch
 from tiny_fit import changed, tiny_fit
 
+from models.bundle import GeneratorBundle
 from models.routing import RoutingConfig
 from train.config import FitConfig
 from train.objectives.contract import Drawn
-from train.objectives.flow import Flow, FlowConfig
+from train.objectives.flow import Flow, FlowConfig, UnfitAutoencoder
 
 ROUTING = RoutingConfig(first=1, last=1, min_tokens=16).model_dump()
 
@@ -85,3 +86,12 @@ def test_routing_halves_the_tokens_in_the_middle_and_keeps_every_token_in_the_lo
 def test_routing_without_blocks_in_the_middle_is_refused(config: FitConfig) -> None:
     with pytest.raises(ValueError, match="leave no block"):
         flow(config, routing=RoutingConfig().model_dump())
+
+
+def test_the_bundle_draws_the_size_it_is_given_if_the_autoencoder_can(config: FitConfig) -> None:
+    for given, size_px in ((None, 8), (24, 24)):
+        contents, _ = flow(config, size_px=given).export()
+        assert isinstance(contents, GeneratorBundle)
+        assert contents.size_px == size_px
+    with pytest.raises(UnfitAutoencoder, match="size_px=10 is no multiple of the factor 4 of"):
+        flow(config, size_px=10)
