@@ -78,6 +78,7 @@ class Sample(NamedTuple):
     texts: list[str]
     text_weights: list[float]
     score_text: str
+    tags: list[str]
     split: Split
     weight: float
 
@@ -195,7 +196,8 @@ def _shown(pictures: Mapping[str, Mapping], allowed: frozenset[str], rules: Sele
             yield Sample(
                 picture["id"], "t2i", picture["id"], [], [],
                 [one.text for one in captions], [one.probability for one in captions],
-                target_caption_en(facts_of(picture)), picture["split"], rules.t2i.weight,
+                target_caption_en(facts_of(picture)), [picture["style"]] if picture["style"] else [], picture["split"],
+                rules.t2i.weight,
             )  # fmt: skip
 
 
@@ -209,7 +211,7 @@ def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Ite
             weight, texts = _rule(rules, pair["task"]).weight, pair["instructions_en"]
             yield Sample(
                 pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], pair["further_ids"], texts,
-                [1 / len(texts)] * len(texts), pair["target_caption_en"], pair["split"], weight,
+                [1 / len(texts)] * len(texts), pair["target_caption_en"], [pair["kind"]], pair["split"], weight,
             )  # fmt: skip
 
 

@@ -181,6 +181,7 @@ SELECTION_SCHEMA = pa.schema(
         pa.field("texts", pa.list_(pa.string()), nullable=False),    # what the model may be told, the first set's levels first
         pa.field("text_weights", pa.list_(pa.float32()), nullable=False),  # probability of each text
         pa.field("score_text", pa.string(), nullable=False),         # what the result shows, for scoring
+        pa.field("tags", pa.list_(pa.string()), nullable=False),     # the target's style, or the kind of the pair
         pa.field("split", pa.string(), nullable=False),
         pa.field("weight", pa.float32(), nullable=False),
     ]

@@ -1,18 +1,20 @@
 """Attention between packed sequences of unequal lengths, without a mask in sight of the caller.
 
 The causal diffusion mask (clean tokens see clean tokens, noisy tokens see their whole sample) equals two calls of one
-variable-length attention: clean -> clean and noisy -> clean + noisy. Each call knows, for queries and for keys, how many tokens
-every sample has. What that means for a way to compute it is worked out once a pack, in a layout, and shared by all blocks.
+variable-length attention: clean -> clean and noisy -> clean + noisy. Queries come in groups; each call knows how many queries a
+group has and which run of clean tokens it sees. Groups may see the same run, or a part of another's: so several noises of one
+picture share its conditions, and the pictures of a set see those before them. What that means for a way to compute it is worked
+out once a pack, in a layout, and shared by all blocks.
 
 Three ways, one result; `backend_for` picks:
 
 * ``varlen``: FlashAttention's kernel for packed sequences (Dao 2023, arXiv:2307.08691). CUDA, half precision.
-* ``flex``: FlexAttention with a mask of samples (Dong et al. 2024, arXiv:2412.05496). CUDA; on a CPU forward only.
-* ``sdpa``: torch's attention on rectangles, everywhere. Tokens are gathered into rectangles of samples that are about equally
+* ``flex``: FlexAttention with a mask of groups (Dong et al. 2024, arXiv:2412.05496). CUDA; on a CPU forward only.
+* ``sdpa``: torch's attention on rectangles, everywhere. Tokens are gathered into rectangles of groups that are about equally
   long, attended, and scattered back; the linear layers around it never see padding. One rectangle padded to the longest
-  sample would do more work on padding than on tokens.
+  group would do more work on padding than on tokens.
 
-s samples · n query tokens · m key tokens · q, k longest query and key sequence · h heads · g key-value heads · e head width
+s groups · n query tokens · m key tokens · q, k longest query and key sequence · h heads · g key-value heads · e head width
 """
 
 from collections.abc import Sequence
@@ -33,11 +35,20 @@ Backend = Literal["varlen", "flex", "sdpa"]
 
 
 class Lengths(NamedTuple):
-    """Tokens of every sample, for queries and for keys that may lie in two packs, ``cat(first pack, second pack)``."""
+    """Queries of every group, and its keys, which lie in two packs, ``cat(first pack, second pack)``."""
 
     queries: Int[Tensor, " s"]
+    first_starts: Int[Tensor, " s"]
+    """Where in the first pack the run of keys begins that a group sees."""
     first_keys: Int[Tensor, " s"]
     second_keys: Int[Tensor, " s"]
+    """Keys of the group's own in the second pack, group after group."""
+    first_rows: int
+    """Keys in the first pack."""
+
+    def to(self, device: torch.device | str) -> "Lengths":
+        """The same on a device."""
+        return Lengths(*(each.to(device) if isinstance(each, Tensor) else each for each in self))
 
 
 class Ragged(NamedTuple):
@@ -46,15 +57,15 @@ class Ragged(NamedTuple):
     query_starts: Int[Tensor, " s+1"]
     key_starts: Int[Tensor, " s+1"]
     key_order: Int[Tensor, " m"]
-    """Row of every key, sample after sample."""
+    """Row of every key, group after group."""
     longest_query: int
     longest_key: int
 
 
 class Rectangle(NamedTuple):
-    """Samples of like length, padded to the longest of them."""
+    """Groups of like length, padded to the longest of them."""
 
-    num_samples: int
+    num_groups: int
     is_real: Bool[Tensor, "s 1 1 k"] | None
     """False at padded keys; None without any."""
 
@@ -74,7 +85,7 @@ class Rectangles(NamedTuple):
 
 
 class Masked(NamedTuple):
-    """FlexAttention's mask of samples."""
+    """FlexAttention's mask of groups."""
 
     blocks: "BlockMask"
 
@@ -93,20 +104,20 @@ def layout(lengths: Lengths, backend: Backend, device: torch.device | None = Non
         case "varlen":
             return _ragged(lengths)
         case "flex":
-            return _sample_mask(lengths)
+            return _group_mask(lengths)
         case "sdpa":
             return _rectangles(lengths, device or lengths.queries.device)
 
 
 def within(lengths: Int[Tensor, " s"]) -> Lengths:
     """Sequences that look at themselves."""
-    return Lengths(lengths, lengths, torch.zeros_like(lengths))
+    return Lengths(lengths, starts(lengths), lengths, torch.zeros_like(lengths), int(lengths.sum()))
 
 
 def attend(
     queries: Float[Tensor, "n h e"], keys: Float[Tensor, "m g e"], values: Float[Tensor, "m g e"], seen: Layout
 ) -> Float[Tensor, "n h e"]:
-    """Softmax attention inside every sample; grouped queries (Ainslie et al. 2023) when there are fewer key-value heads."""
+    """Softmax attention of every group; grouped queries (Ainslie et al. 2023) when there are fewer key-value heads."""
     match seen:
         case Ragged():
             from torch.nn.attention.varlen import varlen_attn  # imports the compiler, which takes seconds
@@ -128,39 +139,42 @@ def attend(
             return _in_rectangles(queries, keys, values, seen)
 
 
-def _starts(lengths: Int[Tensor, " s"]) -> Int[Tensor, " s"]:
+def starts(lengths: Int[Tensor, " s"]) -> Int[Tensor, " s"]:
+    """Where sequences of these lengths begin, one behind the other."""
     return torch.cumsum(lengths, 0) - lengths
 
 
-def _key_rows(lengths: Lengths, samples: Int[Tensor, " c"], cell: Int[Tensor, " c"]) -> Int[Tensor, " c"]:
-    """Row, in the two packs, of the key at place `cell` of a sample."""
-    first, second = lengths.first_keys, lengths.second_keys
-    in_first = _starts(first)[samples] + cell
-    in_second = first.sum() + _starts(second)[samples] + cell - first[samples]
-    return torch.where(cell < first[samples], in_first, in_second)
+def _key_rows(lengths: Lengths, groups: Int[Tensor, " c"], cell: Int[Tensor, " c"]) -> Int[Tensor, " c"]:
+    """Row, in the two packs, of the key at place `cell` of a group."""
+    seen = lengths.first_keys[groups]
+    in_first = lengths.first_starts[groups] + cell
+    in_second = lengths.first_rows + starts(lengths.second_keys)[groups] + cell - seen
+    return torch.where(cell < seen, in_first, in_second)
 
 
 def _ragged(lengths: Lengths) -> Ragged:
     keys = lengths.first_keys + lengths.second_keys
-    samples = torch.repeat_interleave(torch.arange(len(keys), device=keys.device), keys)
-    cell = torch.arange(len(samples), device=keys.device) - _starts(keys)[samples]
+    groups = torch.repeat_interleave(torch.arange(len(keys), device=keys.device), keys)
+    cell = torch.arange(len(groups), device=keys.device) - starts(keys)[groups]
     query_starts, key_starts = (
         functional.pad(torch.cumsum(each, 0, dtype=torch.int32), (1, 0)) for each in (lengths.queries, keys)
     )
-    order = _key_rows(lengths, samples, cell)
+    order = _key_rows(lengths, groups, cell)
     return Ragged(query_starts, key_starts, order, int(lengths.queries.max()), int(keys.max()))
 
 
-def _sample_mask(lengths: Lengths) -> Masked:
+def _group_mask(lengths: Lengths) -> Masked:
     from torch.nn.attention.flex_attention import create_block_mask  # imports the compiler
 
-    device = lengths.queries.device
-    index = torch.arange(len(lengths.queries), device=device)
-    of_query = torch.repeat_interleave(index, lengths.queries)
-    of_key = torch.cat([torch.repeat_interleave(index, lengths.first_keys), torch.repeat_interleave(index, lengths.second_keys)])
+    device, own_starts = lengths.queries.device, lengths.first_rows + starts(lengths.second_keys)
+    group = torch.repeat_interleave(torch.arange(len(lengths.queries), device=device), lengths.queries)
+    shared_ends, own_ends = lengths.first_starts + lengths.first_keys, own_starts + lengths.second_keys
     blocks = create_block_mask(
-        lambda _batch, _head, query, key: of_query[query] == of_key[key],
-        None, None, len(of_query), len(of_key), device=str(device),
+        lambda _batch, _head, query, key: (
+            ((key >= lengths.first_starts[group[query]]) & (key < shared_ends[group[query]]))
+            | ((key >= own_starts[group[query]]) & (key < own_ends[group[query]]))
+        ),
+        None, None, len(group), lengths.first_rows + int(lengths.second_keys.sum()), device=str(device),
     )  # fmt: skip
     return Masked(blocks)
 
@@ -171,19 +185,18 @@ _RECTANGLE_PAIRS = 8192
 
 def _rectangles(lengths: Lengths, device: torch.device) -> Rectangles:
     of_query, of_key = lengths.queries.cpu(), (lengths.first_keys + lengths.second_keys).cpu()
-    on_cpu = Lengths(*(each.cpu() for each in lengths))
-    starts = _starts(of_query)
+    on_cpu, first_query = lengths.to("cpu"), starts(of_query)
     query_cells, key_cells, rectangles = [], [], []
     scatter, num_cells = torch.empty(int(of_query.sum()), dtype=torch.long), 0
     for members in _alike(of_query.tolist(), of_key.tolist()):
-        samples = torch.tensor(members)
-        query, is_query = _cells(of_query[samples])
-        key, is_key = _cells(of_key[samples])
-        rows = starts[samples][:, None] + query
+        groups = torch.tensor(members)
+        query, is_query = _cells(of_query[groups])
+        key, is_key = _cells(of_key[groups])
+        rows = first_query[groups][:, None] + query
         scatter[rows[is_query]] = num_cells + is_query.flatten().nonzero()[:, 0]
         num_cells += rows.numel()
         query_cells.append(rows.flatten())
-        key_cells.append(_key_rows(on_cpu, samples[:, None].expand_as(key).flatten(), key.flatten()))
+        key_cells.append(_key_rows(on_cpu, groups[:, None].expand_as(key).flatten(), key.flatten()))
         rectangles.append(Rectangle(len(members), None if bool(is_key.all()) else is_key[:, None, None].to(device)))
     return Rectangles(
         torch.cat(query_cells).to(device), torch.cat(key_cells).to(device), scatter.to(device),
@@ -192,7 +205,7 @@ def _rectangles(lengths: Lengths, device: torch.device) -> Rectangles:
 
 
 def _alike(queries: Sequence[int], keys: Sequence[int]) -> list[list[int]]:
-    """Samples by rectangle: from the longest on, as many as padding costs less than another rectangle."""
+    """Groups by rectangle: from the longest on, as many as padding costs less than another rectangle."""
     groups: list[list[int]] = []
     longest_key = real = 0
     for sample in sorted(range(len(queries)), key=lambda sample: (-queries[sample], -keys[sample])):
@@ -223,7 +236,7 @@ def _in_rectangles(
     all_values = values.index_select(0, seen.key_cells).split(seen.key_sizes)
     found = []
     for place, *packed in zip(seen.rectangles, all_queries, all_keys, all_values, strict=True):
-        q, k, v = (rearrange(cells, "(s k) h e -> s h k e", s=place.num_samples) for cells in packed)
+        q, k, v = (rearrange(cells, "(s k) h e -> s h k e", s=place.num_groups) for cells in packed)
         found.append(rearrange(_attended(q, k, v, place.is_real), "s h q e -> (s q) h e"))
     return torch.cat(found).index_select(0, seen.scatter)
 

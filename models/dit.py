@@ -7,10 +7,14 @@ Choices:
 * Causal diffusion: clean tokens (text, references) see clean tokens only and are modulated at t = 0; noisy tokens see
   their whole sample. So the clean half does not depend on the noisy half or on the time, and its keys and values are
   computed once a request. Training runs the very same two passes, `remember` and `velocity`; there is no other forward.
-* AdaLN-single: one projection of the time for all blocks plus a table per block (Chen et al. 2023, arXiv:2310.00426).
+* AdaLN-single: one projection of the time for all blocks plus a table per block (Chen et al. 2023, arXiv:2310.00426). Labels
+  (tasks and tags, as in SeedEdit 3.0, Wang et al. 2025, arXiv:2506.05083) and a guidance weight to imitate (Meng et al. 2022,
+  arXiv:2210.03142) are added to the time. They modulate noisy tokens only, so what is remembered does not depend on them.
+* Pictures of a set are drawn one after the other, each in sight of those before it: `remember` goes on from what it knew.
 * The last block of the clean pass stops at its keys and values: nobody reads further.
 
-n clean tokens · m noisy tokens · d width · h heads · g key-value heads · e head width · c latent channels · s samples
+n clean tokens · m noisy tokens · d width · h heads · g key-value heads · e head width · c latent channels
+s samples or segments of samples · v noisy targets · l labels
 """
 
 from typing import NamedTuple
@@ -20,7 +24,7 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, within
+from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, starts
 from models.context import Context, Share, require_heads
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.routing import Route
@@ -33,7 +37,27 @@ class Memory(NamedTuple):
 
     keys: tuple[Float[Tensor, "n g e"], ...]
     values: tuple[Float[Tensor, "n g e"], ...]
-    lengths: Int[Tensor, " s"]
+    first: Int[Tensor, " s"]
+    """Where the tokens begin that a group of others sees."""
+    seen: Int[Tensor, " s"]
+    """How many they are."""
+
+    def of(self, groups: Int[Tensor, " v"]) -> "Memory":
+        """What each of these groups remembers, any of them any number of times; nothing is copied."""
+        return self._replace(first=self.first[groups], seen=self.seen[groups])
+
+
+class Marks(NamedTuple):
+    """What modulates noisy targets besides their time."""
+
+    labels: Float[Tensor, "v l"]
+    """1 where a target bears a label, in the order of `DiTConfig.labels`."""
+    guidance: Float[Tensor, " v"] | None = None
+    """Weight of the guidance to imitate, in [0, 20]; for transformers that `imitates_guidance`."""
+
+    def to(self, device: torch.device) -> "Marks":
+        """The same on a device."""
+        return Marks(self.labels.to(device), None if self.guidance is None else self.guidance.to(device))
 
 
 class _Place(NamedTuple):
@@ -130,6 +154,8 @@ class DiT(nn.Module):
         self.text_in = nn.Linear(config.text_width, config.width)
         self.latent_in = nn.Linear(config.latent_channels, config.width)
         self.time_in = TimeEmbedding(config.width)
+        self.label_in = nn.Linear(len(config.labels), config.width, bias=False) if config.labels else None
+        self.guidance_in = TimeEmbedding(config.width) if config.imitates_guidance else None
         self.time_out = nn.Sequential(nn.SiLU(), nn.Linear(config.width, 6 * config.width))
         self.blocks = nn.ModuleList(Block(config) for _ in range(config.depth))
         self.norm_out = nn.RMSNorm(config.width, elementwise_affine=False, eps=1e-6)
@@ -139,11 +165,15 @@ class DiT(nn.Module):
 
     @torch.no_grad()
     def reset_parameters(self) -> None:
-        """The first prediction is zero velocity, and no time moves the modulation yet."""
+        """The first prediction is zero velocity, and neither time nor labels nor guidance move the modulation yet."""
         last = self.time_out[1]
         assert isinstance(last, nn.Linear)
         for zero in (self.table_out, last.weight, last.bias, self.latent_out.weight, self.latent_out.bias):
             zero.zero_()
+        if self.label_in is not None:
+            self.label_in.weight.zero_()
+        if self.guidance_in is not None:
+            self.guidance_in.mute()
 
     def block_matrices(self) -> list[nn.Parameter]:
         """The matrices inside the blocks, which Muon trains; everything else is AdamW's."""
@@ -154,45 +184,53 @@ class DiT(nn.Module):
             if name.endswith("weight") and parameter.dim() == 2
         ]
 
-    def remember(self, clean: CleanTokens, context: Context | None = None) -> Memory:
+    def remember(self, clean: CleanTokens, context: Context | None = None, *, before: Memory | None = None) -> Memory:
         """Run the clean tokens once, at t = 0, and keep what every block's noisy tokens will look at.
 
         Args:
             context: workers that share the tokens, each of which is given all of them and remembers its share of the heads.
+            before: what the samples remember already, one group each; the clean tokens then are one segment a sample more.
+
+        Returns:
+            A group for every segment, in order: the sample's clean tokens up to the segment's end.
         """
         rows, share = self._part(len(clean.order), context)
-        x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.references)])
+        x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.latents)])
         x = x.index_select(0, clean.order[rows])  # n d
-        modulation = self._time(torch.zeros(1, device=x.device))[1]  # 6 1 d
+        modulation = self._time(torch.zeros(1, device=x.device), None)[1]  # 6 1 d
         everywhere = Spread(1, len(x), torch.zeros(len(x), dtype=torch.long, device=x.device))
-        place = _Place(self._rotations(clean.positions[rows]), everywhere, self._seen(x, within(clean.lengths)), share)
+        place = _Place(self._rotations(clean.positions[rows]), everywhere, self._seen(x, _by_clean(clean, before)), share)
         keys, values = [], []
-        for block in self.blocks[:-1]:
-            x, key, value = block(x, modulation, place, memory=None)
+        for number, block in enumerate(self.blocks[:-1]):
+            known = None if before is None else (before.keys[number], before.values[number])
+            x, key, value = block(x, modulation, place, memory=known)
             keys.append(key)
             values.append(value)
         last = self.blocks[-1]
         assert isinstance(last, Block)
         key, value = last.keys_values(x, modulation, place)
-        return Memory((*keys, key), (*values, value), clean.lengths)
+        found = Memory((*keys, key), (*values, value), clean.first, clean.seen)
+        return found if before is None else _continued(before, found)
 
     def velocity(
-        self, noisy: NoisyTokens, time: Float[Tensor, " s"], memory: Memory, context: Context | None = None,
-        route: Route | None = None,
+        self, noisy: NoisyTokens, time: Float[Tensor, " v"], memory: Memory, context: Context | None = None, *,
+        route: Route | None = None, marks: Marks | None = None,
     ) -> Float[Tensor, "m c"]:  # fmt: skip
         """Velocity of every noisy token.
 
         Args:
-            time: one per sample, in [0, 1].
+            time: one per target, in [0, 1].
+            memory: with a group for every target (`Memory.of`).
             context: workers that share the tokens, as they did in `remember`; each gets the velocity of its own `Context.rows`.
             route: in training, the tokens that take the blocks in the middle; None for all.
+            marks: labels and guidance of every target; None for targets that bear no label.
         """
         rows, share = self._part(len(noisy.latents), context)
         x = self.latent_in(noisy.latents[rows])  # m d
-        embedding, modulation = self._time(time)  # s d, 6 s d
+        embedding, modulation = self._time(time, marks)  # v d, 6 v d
         place = _Place(
             self._rotations(noisy.positions[rows]), spread(noisy.lengths, rows),
-            self._seen(x, Lengths(noisy.lengths, memory.lengths, noisy.lengths)), share,
+            self._seen(x, _by_noisy(noisy.lengths, memory)), share,
         )  # fmt: skip
         if route is None:
             x = self._through(range(self.config.depth), x, modulation, place, memory)
@@ -204,9 +242,9 @@ class DiT(nn.Module):
         return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
 
     def forward(
-        self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " s"], context: Context | None = None
+        self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " v"], context: Context | None = None
     ) -> Float[Tensor, "m c"]:
-        """Both passes."""
+        """Both passes, of as many noisy targets as there are clean segments."""
         return self.velocity(noisy, time, self.remember(clean, context), context)
 
     def _through(
@@ -230,7 +268,7 @@ class DiT(nn.Module):
         inside = x.index_select(0, rows)
         place = _Place(
             self._rotations(positions[route.rows[run]]), spread(route.lengths, run),
-            self._seen(inside, Lengths(route.lengths, memory.lengths, route.lengths)), share,
+            self._seen(inside, _by_noisy(route.lengths, memory)), share,
         )  # fmt: skip
         inside = self._through(range(route.first, route.end), inside, modulation, place, memory)
         return x.to(inside.dtype).index_copy(0, rows, inside)
@@ -241,8 +279,14 @@ class DiT(nn.Module):
         require_heads(context.size, num_heads=self.config.num_heads, num_kv_heads=self.config.num_kv_heads)
         return context.rows(num_tokens), context.share(context.bounds(num_tokens))
 
-    def _time(self, time: Float[Tensor, " s"]) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:
+    def _time(
+        self, time: Float[Tensor, " s"], marks: Marks | None
+    ) -> tuple[Float[Tensor, "s d"], Float[Tensor, "6 s d"]]:
         embedding = self.time_in(time)
+        if marks is not None and self.label_in is not None:
+            embedding = embedding + self.label_in(marks.labels)
+        if marks is not None and marks.guidance is not None and self.guidance_in is not None:
+            embedding = embedding + self.guidance_in(marks.guidance / MOST_GUIDANCE)
         return embedding, rearrange(self.time_out(embedding), "s (six d) -> six s d", six=6)
 
     def _seen(self, x: Float[Tensor, "n d"], lengths: Lengths) -> Layout:
@@ -250,3 +294,32 @@ class DiT(nn.Module):
 
     def _rotations(self, positions: Int[Tensor, "n 3"]) -> Float[Tensor, "n half 2"]:
         return rotations(positions, axis_widths=self.config.rope_axes, theta=self.config.rope_theta)
+
+
+MOST_GUIDANCE = 20.0
+"""The largest weight of guidance that can be imitated."""
+
+
+def _by_clean(clean: CleanTokens, before: Memory | None) -> Lengths:
+    """Segments see their sample up to their own end, or all that was remembered before, and themselves."""
+    if before is None:
+        return Lengths(clean.lengths, clean.first, clean.seen, torch.zeros_like(clean.lengths), len(clean.order))
+    return Lengths(clean.lengths, before.first, before.seen, clean.lengths, len(before.keys[0]))
+
+
+def _by_noisy(lengths: Int[Tensor, " v"], memory: Memory) -> Lengths:
+    return Lengths(lengths, memory.first, memory.seen, lengths, len(memory.keys[0]))
+
+
+def _continued(before: Memory, found: Memory) -> Memory:
+    """Each sample's tokens of before, and behind them those that were found."""
+    both = torch.stack([before.seen, found.seen], dim=1)             # s 2
+    begins = torch.stack([before.first, len(before.keys[0]) + found.first], dim=1)
+    lengths = both.flatten()
+    cell = torch.arange(int(lengths.sum()), device=lengths.device)
+    rows = cell + torch.repeat_interleave(begins.flatten() - starts(lengths), lengths)
+    keys, values = (
+        tuple(torch.cat(pair).index_select(0, rows) for pair in zip(*each, strict=True))
+        for each in ((before.keys, found.keys), (before.values, found.values))
+    )
+    return Memory(keys, values, starts(both.sum(1)), both.sum(1))

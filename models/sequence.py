@@ -1,16 +1,22 @@
 """Packed sequences: what one forward pass of the transformer reads, whatever the mixture of tasks and sizes.
 
-Each sample is ``[clean: text | reference latents] [noisy: target latents]``. Clean and noisy tokens are packed apart, each
-sample behind the other and without padding, because they run through the blocks in two calls (see `models.dit`).
+Each sample is ``[clean: text | reference latents | earlier targets] [noisy: target latents]``. Clean and noisy tokens are packed
+apart, each sample behind the other and without padding, because they run through the blocks in two calls (see `models.dit`).
 
-Positions are (image index, y, x): the target is image 0, references are 1, 2, ...; text token k sits at (-1, k, k), off the
-image planes and on their diagonal, so that text order is readable and no text position collides with a pixel position.
+A sample's clean tokens are one or more segments: its conditions, then, in a set of several pictures, every target but the last. A
+segment sees itself and those before it; the noisy target number k sees the clean segments up to number k, so later pictures of a
+set are drawn in sight of earlier ones (as in BAGEL, Deng et al. 2025, arXiv:2505.14683, section 2).
 
-s samples · t text tokens · k text width · r reference tokens · n clean tokens · m noisy tokens · c latent channels
-y, x rows and columns
+Positions are (image index, y, x): the target is image 0, references are 1, 2, ..., and targets after the first go on from there;
+text token k sits at (-1, k, k), off the image planes and on their diagonal, so that text order is readable and no text position
+collides with a pixel position.
+
+s samples · g segments · t text tokens · k text width · r latent tokens · n clean tokens · m noisy tokens · c latent channels
+v noisy targets · l labels · y, x rows and columns
 """
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import NamedTuple
 
 import torch
@@ -26,6 +32,8 @@ class Condition(NamedTuple):
 
     text: Float[Tensor, "t k"]
     references: tuple[Float[Tensor, "c _ _"], ...]
+    earlier: tuple[Float[Tensor, "c _ _"], ...] = ()
+    """Targets of a set that are seen by those after them: all but the last."""
 
 
 class CleanTokens(NamedTuple):
@@ -33,12 +41,17 @@ class CleanTokens(NamedTuple):
 
     text: Float[Tensor, "t k"]
     """All text tokens, sample after sample."""
-    references: Float[Tensor, "r c"]
-    """All reference tokens, sample after sample."""
+    latents: Float[Tensor, "r c"]
+    """All tokens of references and of earlier targets, sample after sample."""
     order: Int[Tensor, " n"]
-    """Row in cat(text, references) of each packed token: puts every sample's text before its references."""
+    """Row in cat(text, latents) of each packed token: puts every sample's text before its latents."""
     positions: Int[Tensor, "n 3"]
-    lengths: Int[Tensor, " s"]
+    lengths: Int[Tensor, " g"]
+    """Tokens of every segment."""
+    first: Int[Tensor, " g"]
+    """Where the tokens that a segment sees begin: with its sample."""
+    seen: Int[Tensor, " g"]
+    """How many they are: up to the segment's end."""
 
     def to(self, device: torch.device) -> "CleanTokens":
         """The same tokens on a device."""
@@ -50,7 +63,7 @@ class NoisyTokens(NamedTuple):
 
     latents: Float[Tensor, "m c"]
     positions: Int[Tensor, "m 3"]
-    lengths: Int[Tensor, " s"]
+    lengths: Int[Tensor, " v"]
 
     def to(self, device: torch.device) -> "NoisyTokens":
         """The same tokens on a device."""
@@ -80,30 +93,64 @@ def unflat(tokens: Float[Tensor, "n c"], height: int, width: int) -> Float[Tenso
 
 
 def pack_clean(conditions: Sequence[Condition], *, latent_channels: int) -> CleanTokens:
-    """Pack texts and references of several samples; a sample may have no references."""
+    """Pack texts, references and earlier targets of several samples; a sample may have none of the latter two."""
     text = torch.cat([condition.text for condition in conditions])
-    reference_tokens = [flat(latent) for condition in conditions for latent in condition.references]
-    references = torch.cat(reference_tokens) if reference_tokens else text.new_zeros(0, latent_channels)
-    order, positions, lengths = [], [], []
-    next_text, next_reference = 0, len(text)
+    latents = [flat(latent) for condition in conditions for latent in (*condition.references, *condition.earlier)]
+    order, positions, lengths, first = [], [], [], []
+    next_text, next_latent, begin = 0, len(text), 0
     for condition in conditions:
-        num_text = len(condition.text)
-        sizes = [(latent.shape[1], latent.shape[2]) for latent in condition.references]
-        num_reference = sum(height * width for height, width in sizes)
-        order += [torch.arange(next_text, next_text + num_text), torch.arange(next_reference, next_reference + num_reference)]
-        positions.append(text_positions(num_text))
-        positions += [grid_positions(index, *size) for index, size in enumerate(sizes, start=1)]
-        lengths.append(num_text + num_reference)
-        next_text, next_reference = next_text + num_text, next_reference + num_reference
-    return CleanTokens(text, references, torch.cat(order), torch.cat(positions), torch.tensor(lengths))
+        cells = [latent[0].numel() for latent in (*condition.references, *condition.earlier)]
+        num_text, num_latent = len(condition.text), sum(cells)
+        order += [torch.arange(next_text, next_text + num_text), torch.arange(next_latent, next_latent + num_latent)]
+        positions += [text_positions(num_text), *_image_positions(condition)]
+        segments = [num_text + sum(cells[: len(condition.references)]), *cells[len(condition.references) :]]
+        lengths += segments
+        first += [begin] * len(segments)
+        next_text, next_latent, begin = next_text + num_text, next_latent + num_latent, begin + num_text + num_latent
+    ends, starts = torch.tensor(list(accumulate(lengths))), torch.tensor(first)
+    return CleanTokens(
+        text, torch.cat(latents) if latents else text.new_zeros(0, latent_channels), torch.cat(order), torch.cat(positions),
+        torch.tensor(lengths), starts, ends - starts,
+    )  # fmt: skip
 
 
-def pack_noisy(latents: Sequence[Float[Tensor, "c _ _"]]) -> NoisyTokens:
-    """Pack the target latents of several samples."""
+def pack_further(latents: Sequence[Float[Tensor, "c _ _"]], *, indices: Sequence[int], text_width: int) -> CleanTokens:
+    """One finished picture of each of several sets, a segment each, to be remembered behind what is known (`DiT.remember`).
+
+    Args:
+        indices: image index of every picture (`target_index`).
+    """
+    noisy = pack_noisy(latents, indices=indices)
+    tokens, lengths = noisy.latents, noisy.lengths
+    return CleanTokens(
+        tokens.new_zeros(0, text_width), tokens, torch.arange(len(tokens)), noisy.positions, lengths,
+        torch.cumsum(lengths, 0) - lengths, lengths,
+    )  # fmt: skip
+
+
+def _image_positions(condition: Condition) -> list[Int[Tensor, "n 3"]]:
+    references = [grid_positions(index, *latent.shape[1:]) for index, latent in enumerate(condition.references, start=1)]
+    num_references = len(references)
+    earlier = [grid_positions(target_index(n, num_references), *latent.shape[1:]) for n, latent in enumerate(condition.earlier)]
+    return references + earlier
+
+
+def target_index(number: int, num_references: int) -> int:
+    """Image index of a target of a set, counted from 0: the first is image 0, the others come after the references."""
+    return num_references + number if number else 0
+
+
+def pack_noisy(latents: Sequence[Float[Tensor, "c _ _"]], *, indices: Sequence[int] = ()) -> NoisyTokens:
+    """Pack target latents.
+
+    Args:
+        indices: image index of every target (`target_index`); none when all are first ones.
+    """
+    indices = indices or [0] * len(latents)
     return NoisyTokens(
         latents=torch.cat([flat(latent) for latent in latents]),
-        positions=torch.cat([grid_positions(0, latent.shape[1], latent.shape[2]) for latent in latents]),
-        lengths=torch.tensor([latent.shape[1] * latent.shape[2] for latent in latents]),
+        positions=torch.cat([grid_positions(index, *latent.shape[1:]) for index, latent in zip(indices, latents, strict=True)]),
+        lengths=torch.tensor([latent[0].numel() for latent in latents]),
     )
 
 

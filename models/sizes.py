@@ -29,6 +29,10 @@ class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Head channels turned by image index, y and x; even, and together the head width."""
     rope_theta: float = 100.0
     """Base of the rotary frequencies; small, because a picture has few rows."""
+    labels: tuple[str, ...] = ()
+    """Names of tasks and tags that a picture may bear; each has an embedding that is added to the time's."""
+    imitates_guidance: bool = False
+    """Whether a guidance weight is an input: of students that need one evaluation for what their teacher takes two for."""
 
     @property
     def head_width(self) -> int:

@@ -63,7 +63,7 @@ def write_selection(place: Path, *, prefix: str = "p") -> str:
 
 def _row(sample: str, task: str, target: str, references: list[str], text: str) -> dict[str, object]:
     return {
-        "sample_id": sample, "task": task, "target_id": target, "reference_ids": references, "further_ids": [],
+        "sample_id": sample, "task": task, "target_id": target, "reference_ids": references, "further_ids": [], "tags": [],
         "texts": [text],
         "text_weights": [1.0], "score_text": text, "split": "train", "weight": 1.0,
     }  # fmt: skip

@@ -154,6 +154,7 @@ class Feed(Generic[B]):
             task=samples.task(number), texts=samples.texts(number), text_weights=samples.text_weights(number),
             score_text=samples.score_text(number), target=target,
             references=tuple(others[:num_references]), further=tuple(others[num_references:]),
+            tags=samples.tags(number),
         )  # fmt: skip
 
     def _require_values(self, fetched: Fetched, latents: str) -> None:

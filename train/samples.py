@@ -28,7 +28,7 @@ from train.plan import Sizes, Tokens
 _ROWS_AT_ONCE, _CHUNK_ROWS = 1 << 22, 1 << 16
 """Of the table, joined at a time; of the selection, in one piece of memory."""
 
-_KEPT = ["sample_id", "texts", "text_weights", "score_text"]
+_KEPT = ["sample_id", "texts", "text_weights", "score_text", "tags"]
 
 Unit = Literal["noisy tokens", "pictures"]
 
@@ -93,6 +93,10 @@ class Samples:
     def score_text(self, number: int) -> str:
         """What the target shows."""
         return self._chosen["score_text"][self._place(number)].as_py()
+
+    def tags(self, number: int) -> tuple[str, ...]:
+        """What the target, or the way to it, is labelled with."""
+        return tuple(self._chosen["tags"][self._place(number)].as_py())
 
     def all_texts(self) -> list[str]:
         """Every distinct text a model may be told or a result described by, sorted."""

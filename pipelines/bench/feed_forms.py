@@ -49,7 +49,7 @@ def selected(texts: Mapping[str, str]) -> pa.Table:
     """A selection of the pictures with these ids, each told by its text."""
     rows = [
         {
-            "sample_id": name, "task": "t2i", "target_id": name, "reference_ids": [], "further_ids": [],
+            "sample_id": name, "task": "t2i", "target_id": name, "reference_ids": [], "further_ids": [], "tags": [],
             "texts": [text], "text_weights": [1.0],
             "score_text": text, "split": "train", "weight": 1.0,
         }

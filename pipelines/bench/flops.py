@@ -150,8 +150,9 @@ def _count_transformer(config: DiTConfig, side: int) -> int:
 
 
 def _on_meta(tokens: Tokens) -> Tokens:
-    """All but the lengths, which decide what is computed."""
-    return tokens.to(torch.device("meta"))._replace(lengths=tokens.lengths)
+    """All but what decides about what is computed."""
+    on_host = {name: getattr(tokens, name) for name in ("lengths", "first", "seen") if name in tokens._fields}
+    return tokens.to(torch.device("meta"))._replace(**on_host)
 
 
 def _count_their_transformer(side: int) -> int:

@@ -26,7 +26,8 @@ def picture(name: str, *parents: str, derivation: str = "") -> dict:
 
 def sample(task: str, target: str, *references: str, split: str = "train") -> dict:
     row = {"sample_id": f"{task}/{target}", "task": task, "target_id": target, "reference_ids": list(references)}
-    return row | {"further_ids": [], "texts": ["x"], "text_weights": [1.0], "score_text": "x", "split": split, "weight": 1.0}
+    row |= {"further_ids": [], "tags": []}
+    return row | {"texts": ["x"], "text_weights": [1.0], "score_text": "x", "split": split, "weight": 1.0}
 
 
 IMAGES = pa.Table.from_pylist(

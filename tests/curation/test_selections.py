@@ -150,3 +150,9 @@ def test_a_set_is_chosen_when_all_its_targets_are_kept() -> None:
         ("whole", ["flat/pear"])
     ]
     assert pictures_of(chosen) == {"flat/apple", "flat/pear"}
+
+
+def test_tags_are_the_style_of_a_picture_and_the_kind_of_a_pair() -> None:
+    images = _images(_picture("flat/apple"), _picture("outlined/apple"), _picture("flat/pear", style=""))
+    chosen = choose(images, _pairs(_pair(["flat/apple"], "outlined/apple")), RULES)
+    assert chosen["tags"].to_pylist() == [["style"], ["flat"], [], ["outlined"]]

@@ -13,7 +13,7 @@ from eval.samples import MissingRows, choose, ids_of, load_pictures
 def selection(num: int) -> pa.Table:
     rows = [
         {"sample_id": f"s{n}", "task": "edit" if n % 3 == 0 else "t2i", "target_id": f"t{n}",
-         "reference_ids": ["r"] if n % 3 == 0 else [], "further_ids": [],
+         "reference_ids": ["r"] if n % 3 == 0 else [], "further_ids": [], "tags": [],
          "texts": ["short", "medium", "long"], "text_weights": [0.2, 0.3, 0.5],
          "score_text": "seen", "split": "heldout" if n % 5 == 0 else "train", "weight": 1.0}
         for n in range(num)

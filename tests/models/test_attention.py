@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import scaled_dot_product_attention, softmax
 
-from models.attention import Backend, Lengths, Rectangles, attend, backend_for, layout, within
+from models.attention import Backend, Lengths, Rectangles, attend, backend_for, layout, starts, within
 
 QUERIES, CLEAN = [3, 1, 5, 0, 70], [2, 0, 1, 4, 200]
 """Tokens of samples; clean ones are in a pack of their own."""
@@ -41,8 +41,35 @@ def sample_by_sample(q: Tensor, k: Tensor, v: Tensor, *, first: list[int], secon
 def packs() -> tuple[Tensor, Tensor, Tensor, Lengths]:
     torch.manual_seed(0)
     num_keys = sum(QUERIES) + sum(CLEAN)
-    lengths = Lengths(torch.tensor(QUERIES), torch.tensor(CLEAN), torch.tensor(QUERIES))
+    clean = torch.tensor(CLEAN)
+    lengths = Lengths(torch.tensor(QUERIES), starts(clean), clean, torch.tensor(QUERIES), sum(CLEAN))
     return tokens(sum(QUERIES), 4), tokens(num_keys, 2), tokens(num_keys, 2), lengths
+
+
+def shared_runs() -> tuple[Tensor, Tensor, Tensor, Lengths]:
+    """Two groups see the same five keys, a third one the first three of them, a fourth keys of its own alone."""
+    torch.manual_seed(1)
+    own = torch.tensor([2, 3, 1, 4])
+    lengths = Lengths(own, torch.tensor([1, 1, 1, 0]), torch.tensor([5, 5, 3, 0]), own, 7)
+    return tokens(10, 4), tokens(17, 2), tokens(17, 2), lengths
+
+
+@pytest.mark.parametrize("backend", ["sdpa", "flex"])
+@pytest.mark.filterwarnings("ignore:flex_attention called without torch.compile:UserWarning")
+def test_groups_may_see_the_same_run_of_keys_or_a_part_of_it(backend: Backend) -> None:
+    q, k, v, lengths = shared_runs()
+    rows = [[*range(1, 6), 7, 8], [*range(1, 6), 9, 10, 11], [1, 2, 3, 12], [13, 14, 15, 16]]
+    alone = [
+        attend(q[begin:end], k[each], v[each], layout(_one(end - begin, len(each)), "sdpa"))
+        for (begin, end), each in zip(pairwise([0, 2, 5, 6, 10]), rows, strict=True)
+    ]
+    torch.testing.assert_close(attend(q, k, v, layout(lengths, backend)), torch.cat(alone), atol=1e-5, rtol=1e-5)
+
+
+def _one(num_queries: int, num_keys: int) -> Lengths:
+    """A group that sees all keys."""
+    zero = torch.zeros(1, dtype=torch.long)
+    return Lengths(zero + num_queries, zero, zero + num_keys, zero, num_keys)
 
 
 @pytest.mark.parametrize("backend", ["sdpa", "flex"])
@@ -104,7 +131,7 @@ def test_samples_of_like_length_share_a_rectangle_and_a_long_one_has_its_own() -
     lengths = torch.tensor([20, 600, 21, 19, 600])
     seen = layout(within(lengths), "sdpa")
     assert isinstance(seen, Rectangles)
-    assert [place.num_samples for place in seen.rectangles] == [2, 3]
+    assert [place.num_groups for place in seen.rectangles] == [2, 3]
     assert seen.query_sizes == (1200, 63)
 
 
@@ -122,7 +149,7 @@ def test_backends_on_a_gpu_agree_in_values_and_gradients(backend: Backend) -> No
     expected = sample_by_sample(whole.q, whole.k, whole.v, first=CLEAN, second=QUERIES)
     expected.square().sum().backward()
     given = Given(*(each.detach().to("cuda", torch.bfloat16).requires_grad_() for each in whole))
-    found = attend(given.q, given.k, given.v, layout(Lengths(*(each.cuda() for each in lengths)), backend))
+    found = attend(given.q, given.k, given.v, layout(lengths.to("cuda"), backend))
     found.float().square().sum().backward()
     torch.testing.assert_close(found.float().cpu(), expected, atol=2e-2, rtol=2e-2)
     for one, other in zip(given, whole, strict=True):

@@ -55,7 +55,7 @@ def outcome(context: Context | None) -> Outcome:
     clean, noisy, time = pack()
     memory, own = dit.remember(clean, context), slice(None) if context is None else context.rows(len(noisy.latents))
     losses = [
-        (dit.velocity(noisy, time, memory, context, route) - noisy.latents[own]).square().sum() / noisy.latents.numel()
+        (dit.velocity(noisy, time, memory, context, route=route) - noisy.latents[own]).square().sum() / noisy.latents.numel()
         for route in (None, ROUTE)
     ]
     loss = torch.stack(losses).sum()

@@ -33,7 +33,8 @@ def test_operations_are_those_that_torch_counts(routing: RoutingConfig | None, s
         drawn = kept_rows(144, routing, generator=torch.Generator().manual_seed(0))
         route = joined([drawn], noisy.lengths, routing, depth=CONFIG.depth)
     meta = torch.device("meta")
-    clean = clean.to(meta)._replace(lengths=clean.lengths)           # lengths decide what is computed
+    on_host = {"lengths": clean.lengths, "first": clean.first, "seen": clean.seen}  # they decide what is computed
+    clean = clean.to(meta)._replace(**on_host)
     noisy = noisy.to(meta)._replace(lengths=noisy.lengths)
     route = None if route is None else route._replace(rows=route.rows.to(meta))
     with FlopCounterMode(display=False) as counter, torch.no_grad():

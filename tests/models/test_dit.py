@@ -4,8 +4,8 @@ import pytest
 import torch
 from tiny_dit import stirred
 
-from models.dit import DiT
-from models.sequence import Condition, pack_clean, pack_noisy
+from models.dit import DiT, Marks
+from models.sequence import Condition, pack_clean, pack_further, pack_noisy, target_index
 from models.sizes import DiTConfig, base, full, small, tiny
 
 CONFIG = DiTConfig(
@@ -62,6 +62,58 @@ def test_every_condition_changes_the_velocity(dit: DiT) -> None:
     swapped = Condition(sample.text, sample.references[::-1])
     for other in (Condition(torch.randn(5, 10), sample.references), Condition(sample.text, sample.references[:1]), swapped):
         assert not torch.allclose(base, dit(pack_clean([other], latent_channels=3), noisy, time), atol=1e-4)
+
+
+PICTURES = (torch.randn(3, 2, 2), torch.randn(3, 1, 3), torch.randn(3, 2, 1))
+"""Of a set."""
+
+
+def test_targets_of_a_set_see_earlier_ones_and_no_later_one(dit: DiT) -> None:
+    sample, time = conditions()[1], torch.tensor([0.2, 0.5, 0.9])
+    indices = [target_index(number, 1) for number in range(3)]
+    noisy = pack_noisy([torch.randn_like(picture) for picture in PICTURES], indices=indices)
+    together = dit(pack_clean([sample._replace(earlier=PICTURES[:2])], latent_channels=3), noisy, time)
+    parts = together.split([4, 3, 2])
+    changed = dit(pack_clean([sample._replace(earlier=(PICTURES[0], -PICTURES[1]))], latent_channels=3), noisy, time)
+    assert torch.equal(torch.cat(parts[:2]), changed[:7])
+    assert not torch.allclose(parts[2], changed[7:], atol=1e-4)
+    alone = dit(pack_clean([sample], latent_channels=3), pack_noisy([noisy.latents[:4].T.unflatten(1, (2, 2))]), time[:1])
+    torch.testing.assert_close(parts[0], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_a_memory_that_goes_on_is_the_one_of_all_pictures_at_once(dit: DiT) -> None:
+    samples, time = conditions()[:2], torch.tensor([0.3, 0.6])
+    memory = dit.remember(pack_clean(samples, latent_channels=3))
+    for number, pictures in enumerate([(PICTURES[0], PICTURES[1]), (PICTURES[2], PICTURES[0])]):
+        indices = [target_index(number, len(sample.references)) for sample in samples]
+        memory = dit.remember(pack_further(pictures, indices=indices, text_width=10), before=memory)
+    noisy = pack_noisy([torch.randn(3, 2, 2), torch.randn(3, 1, 2)], indices=[2, 3])
+    whole = [
+        sample._replace(earlier=earlier)
+        for sample, earlier in zip(samples, [(PICTURES[0], PICTURES[2]), (PICTURES[1], PICTURES[0])], strict=True)
+    ]
+    at_once = dit.remember(pack_clean(whole, latent_channels=3)).of(torch.tensor([2, 5]))
+    torch.testing.assert_close(dit.velocity(noisy, time, memory), dit.velocity(noisy, time, at_once), atol=1e-5, rtol=1e-4)
+
+
+def test_several_noises_share_what_is_remembered(dit: DiT) -> None:
+    samples, time = conditions()[1:], torch.rand(4)
+    noisy = pack_noisy([torch.randn(3, 2, 2) for _ in range(4)])
+    memory = dit.remember(pack_clean(samples, latent_channels=3)).of(torch.tensor([0, 0, 1, 1]))
+    copied = dit(pack_clean([samples[0], samples[0], samples[1], samples[1]], latent_channels=3), noisy, time)
+    torch.testing.assert_close(dit.velocity(noisy, time, memory), copied, atol=1e-5, rtol=1e-4)
+
+
+def test_labels_and_guidance_move_noisy_tokens_once_they_are_learnt() -> None:
+    config = CONFIG.model_copy(update={"labels": ("edit", "flat"), "imitates_guidance": True})
+    clean, noisy, time = pack_clean(conditions()[1:2], latent_channels=3), pack_noisy([torch.randn(3, 2, 2)]), torch.tensor([0.5])
+    bare, none = Marks(torch.zeros(1, 2)), torch.zeros(1)
+    for marks in (Marks(torch.tensor([[0.0, 1.0]])), bare._replace(guidance=none + 4.0)):
+        fresh, learnt = DiT(config), stirred(config)
+        torch.nn.init.normal_(fresh.latent_out.weight)
+        found = [dit.velocity(noisy, time, dit.remember(clean), marks=each) for dit in (fresh, learnt) for each in (bare, marks)]
+        assert torch.equal(found[0], found[1])
+        assert not torch.allclose(found[2], found[3], atol=1e-4)
 
 
 def test_the_first_prediction_is_zero_velocity() -> None:

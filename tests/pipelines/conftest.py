@@ -60,7 +60,7 @@ def _write_tables(workspace: Workspace) -> tuple[TableVersion, TableVersion]:
     parents = [row["id"] for row in rows]
     rows.append(empty | {"id": "composed/1", "source": "composed", "parents": parents, "derivation": '{"kind": "paste"}'})
     sample = {"sample_id": "p", "task": "compose", "target_id": "composed/1", "reference_ids": parents}
-    sample |= {"further_ids": [], "texts": ["both"]}
+    sample |= {"further_ids": [], "tags": [], "texts": ["both"]}
     selection = [sample | {"text_weights": [1.0], "score_text": "both", "split": "train", "weight": 1.0}]
     images_uri, selection_uri = workspace.uri("tables", "images.lance"), workspace.uri("selections", "food-1.lance")
     lance.write_dataset(pa.Table.from_pylist(rows, schema=IMAGES_SCHEMA), images_uri)

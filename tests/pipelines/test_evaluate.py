@@ -36,14 +36,14 @@ def write_images(uri: str) -> None:
 
 def write_selection(uri: str) -> None:
     shown = [
-        {"sample_id": f"emoji/{n}", "task": "t2i", "target_id": f"emoji/{n}", "reference_ids": [], "further_ids": [],
+        {"sample_id": f"emoji/{n}", "task": "t2i", "target_id": f"emoji/{n}", "reference_ids": [], "further_ids": [], "tags": [],
          "texts": [f"thing {n}"] * 3,
          "text_weights": [0.2, 0.3, 0.5], "score_text": f"thing {n}", "split": "train" if n else "heldout", "weight": 1.0}
         for n in range(NUM_PICTURES)
     ]  # fmt: skip
     made = [
         {"sample_id": f"{task}/{n}", "task": task, "target_id": f"emoji/{n + 4}",
-         "reference_ids": [f"emoji/{n}", f"emoji/{n + 1}"][: 1 if task == "edit" else 2], "further_ids": [],
+         "reference_ids": [f"emoji/{n}", f"emoji/{n + 1}"][: 1 if task == "edit" else 2], "further_ids": [], "tags": [],
          "texts": [f"{task} {n}"] * 3,
          "text_weights": [0.2, 0.3, 0.5], "score_text": f"thing {n + 4}", "split": "train", "weight": 1.0}
         for task in ("edit", "compose")

@@ -49,7 +49,7 @@ def _picture(row_id: str, picture: str, *parents: str) -> dict:
 
 def _sample(task: str, target: str, *references: str, split: str = "train") -> dict:
     row = {"sample_id": f"{task}/{target}", "task": task, "target_id": target, "reference_ids": list(references)}
-    row |= {"further_ids": [], "texts": [target], "text_weights": [1.0], "score_text": target}
+    row |= {"further_ids": [], "tags": [], "texts": [target], "text_weights": [1.0], "score_text": target}
     return row | {"split": split, "weight": 2.0}
 
 

@@ -21,7 +21,8 @@ SHAPES = [[3, 2, 2], [3, 4, 2], [3, 1, 5], [3, 2, 2], [3, 6, 6], [3, 2, 3], [3, 
 def row(sample: str, target: str, references: list[str], texts: list[str], **changes: object) -> dict[str, object]:
     return {
         "sample_id": sample, "task": "edit" if references else "t2i", "target_id": target, "reference_ids": references,
-        "further_ids": [], "texts": texts, "text_weights": [1 / len(texts)] * len(texts), "score_text": f"score of {target}",
+        "further_ids": [], "tags": [], "texts": texts,
+        "text_weights": [1 / len(texts)] * len(texts), "score_text": f"score of {target}",
         "split": "train", "weight": 1.0, **changes,
     }  # fmt: skip
 

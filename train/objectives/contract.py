@@ -34,6 +34,8 @@ class Drawn(NamedTuple):
     references: tuple[Tensor, ...]
     further: tuple[Tensor, ...] = ()
     """Targets after the first, in order."""
+    tags: tuple[str, ...] = ()
+    """What the target, or the way to it, is labelled with."""
 
     def told(self, number: float) -> str:
         """The text at `number` in [0, 1) of the cumulated probabilities."""

@@ -2,7 +2,7 @@
 
 Loss: mean squared error of the predicted velocity (Lipman et al. 2022, arXiv:2210.02747, eq. 23, in the time direction of
 `models.flow`). Several noise draws share one clean pass: the conditions do not depend on the noise, so a second draw costs
-only its noisy tokens.
+only its noisy tokens. Targets of a set have noise and times of their own; later ones see earlier ones as they are.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,15 +20,15 @@ from curation.tasks import TASKS
 from models.bundle import Contents, GeneratorBundle
 from models.context import Context
 from models.cost import Cost, transformer_cost
-from models.dit import DiT, Memory
+from models.dit import DiT, Marks
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, ImageSize, load_autoencoder
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
-from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
+from models.sequence import CleanTokens, Condition, NoisyTokens, flat, pack_clean, pack_noisy, target_index
 from models.sizes import DiTConfig
 from models.text import NAME, TextEncoder
-from train.decoding import decode_latent
+from train.decoding import DEFECT_COLUMNS, LATENT_COLUMNS, decode_latent, decode_latent_and_learnt
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
 Share = Annotated[float, Ge(0.0), Le(1.0)]
@@ -46,6 +46,10 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Share of samples shown an empty text, so that guidance has something to push away from."""
     reference_dropout: Share = 0.0
     """Share of samples shown no references, for samplers that guide towards them (`SamplerConfig.reference_guidance`)."""
+    tag_dropout: Share = 0.5
+    """Share of samples that bear no tags, only the label of their task, so that tags may be left out of a request."""
+    masks_defects: bool = False
+    """Whether parts of a target under text laid over it (`text_boxes` of the signal `overlay`) are left out of the loss."""
     uniform_share: Share
     """Share of times drawn uniformly."""
     shift: Annotated[float, Gt(0.0)]
@@ -73,16 +77,20 @@ class UnfitAutoencoder(ValueError):
 
 
 class FlowBatch(NamedTuple):
-    """Samples of any tasks; noisy tokens are `num_draws` copies of every sample, one sample's copies side by side."""
+    """Samples of any tasks; noisy tokens are `num_draws` copies of every target, one target's copies side by side."""
 
     clean: CleanTokens
+    """A segment for every target, in order."""
     data: NoisyTokens
     noise: Float[Tensor, "m c"]
-    time: Float[Tensor, " s"]
-    sample: Int[Tensor, " s"]
-    """Index into the clean samples of every noisy copy."""
-    task: Int[Tensor, " s"]
+    time: Float[Tensor, " v"]
+    target: Int[Tensor, " v"]
+    """Number of the target, and so of its segment, of every noisy copy."""
+    task: Int[Tensor, " v"]
     """Index into TASKS of every noisy copy."""
+    marks: Marks
+    learnt: Float[Tensor, " m"]
+    """1 for noisy tokens that are in the loss, 0 for those under defects."""
     route: Route | None
     """Tokens that take every block, when not all do."""
 
@@ -90,10 +98,8 @@ class FlowBatch(NamedTuple):
 class Flow:
     """The generator's objective."""
 
-    columns: tuple[str, ...] = ("latent", "latent_shape")
     unit: Literal["noisy tokens", "pictures"] = "noisy tokens"
     phases: tuple[Phase, ...] = (MAIN,)
-    decode = staticmethod(decode_latent)
 
     def __init__(self, config: FlowConfig) -> None:
         autoencoder, contents = load_autoencoder(Path(config.autoencoder))
@@ -108,6 +114,8 @@ class Flow:
                 f"size_px={self.size_px} is no multiple of the factor {contents.autoencoder.factor} of {config.autoencoder}"
             )
         self.config = config
+        self.columns = LATENT_COLUMNS + (DEFECT_COLUMNS if config.masks_defects else ())
+        self.decode = decode_latent_and_learnt if config.masks_defects else decode_latent
         with torch.device("meta"):                                   # weights are drawn where they will live
             self.dit = DiT(config.dit)
         self._autoencoder, self._autoencoder_contents = autoencoder, contents
@@ -142,34 +150,35 @@ class Flow:
         self._text([*texts, ""])
 
     def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
-        generators = [torch.Generator().manual_seed(sample.key) for sample in drawn]
-        texts = [self._told(sample, generator) for sample, generator in zip(drawn, generators, strict=True)]
-        references = [self._shown(sample, generator) for sample, generator in zip(drawn, generators, strict=True)]
-        conditions = [Condition(state, shown) for state, shown in zip(self._text(texts), references, strict=True)]
+        shown = [self._shown(sample) for sample in drawn]
+        states = self._text([each.text for each in shown])
+        conditions = [
+            Condition(state, each.references, each.targets[:-1]) for state, each in zip(states, shown, strict=True)
+        ]
         copies = self.config.num_draws
-        data = pack_noisy([sample.target for sample in drawn for _ in range(copies)])
-        noise = [
-            torch.randn(copies * sample.target[0].numel(), len(sample.target), generator=generator)
-            for sample, generator in zip(drawn, generators, strict=True)
-        ]
-        times = [
-            logit_normal_times(copies, generator=generator, shift=self._shift(sample), uniform_share=self.config.uniform_share)
-            for sample, generator in zip(drawn, generators, strict=True)
-        ]
+        targets = [target for each in shown for target in each.targets for _ in range(copies)]
+        indices = [index for each in shown for index in each.indices for _ in range(copies)]
+        noise = [each.noise(target, copies) for each in shown for target in each.targets]
+        times = [self._times(target, each.generator) for each in shown for target in each.targets]
+        counts = torch.tensor([copies * len(each.targets) for each in shown])
+        data = pack_noisy(targets, indices=indices)
         return FlowBatch(
             clean=pack_clean(conditions, latent_channels=self.config.dit.latent_channels), data=data,
-            noise=torch.cat(noise), time=torch.cat(times), sample=torch.arange(len(drawn)).repeat_interleave(copies),
-            task=torch.tensor([TASKS.index(sample.task) for sample in drawn]).repeat_interleave(copies),
-            route=self._route(data.lengths, [generator for generator in generators for _ in range(copies)]),
+            noise=torch.cat(noise), time=torch.cat(times), target=torch.arange(len(noise)).repeat_interleave(copies),
+            task=torch.tensor([TASKS.index(sample.task) for sample in drawn]).repeat_interleave(counts),
+            marks=Marks(torch.stack([each.labels for each in shown]).repeat_interleave(counts, dim=0)),
+            learnt=torch.cat([flat(each)[:, 0] for one in shown for each in one.learnt for _ in range(copies)]),
+            route=self._route(data.lengths, [each.generator for each in shown for _ in range(copies * len(each.targets))]),
         )  # fmt: skip
 
     def loss(self, batch: FlowBatch, phase: str, context: Context | None = None) -> LossTerms:  # noqa: ARG002  there is one phase
         token_time = batch.time.repeat_interleave(batch.data.lengths)
         point = point_on_path(batch.data.latents, batch.noise, token_time)
-        memory = repeated(self.dit.remember(batch.clean, context), batch.sample)
-        predicted = self.dit.velocity(batch.data._replace(latents=point), batch.time, memory, context, batch.route)
+        memory = self.dit.remember(batch.clean, context).of(batch.target)
+        noisy = batch.data._replace(latents=point)
+        predicted = self.dit.velocity(noisy, batch.time, memory, context, route=batch.route, marks=batch.marks)
         own = slice(None) if context is None else context.rows(len(point))
-        error = (predicted - velocity_target(batch.data.latents, batch.noise)[own]).square().mean(1)
+        error = (predicted - velocity_target(batch.data.latents, batch.noise)[own]).square().mean(1) * batch.learnt[own]
         return LossTerms(error.sum() / len(point), _by_task_and_time(error.detach(), batch, own))
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
@@ -197,18 +206,57 @@ class Flow:
         drawn = [kept_rows(num, routing, generator=each) for num, each in zip(lengths.tolist(), generators, strict=True)]
         return joined(drawn, lengths, routing, depth=self.config.dit.depth)
 
-    def _shift(self, sample: Drawn) -> float:
-        return shift_at(sample.target[0].numel(), shift=self.config.shift, of_tokens=self.config.shift_tokens)
+    def _times(self, target: Tensor, generator: torch.Generator) -> Float[Tensor, " k"]:
+        """One for each draw; a target of a set has its own (Chen et al. 2024, arXiv:2407.01392)."""
+        shift = shift_at(target[0].numel(), shift=self.config.shift, of_tokens=self.config.shift_tokens)
+        return logit_normal_times(
+            self.config.num_draws, generator=generator, shift=shift, uniform_share=self.config.uniform_share
+        )
 
-    def _shown(self, sample: Drawn, generator: torch.Generator) -> tuple[Tensor, ...]:
-        if self.config.reference_dropout == 0.0:
-            return sample.references
-        return () if torch.rand((), generator=generator) < self.config.reference_dropout else sample.references
-
-    def _told(self, sample: Drawn, generator: torch.Generator) -> str:
-        is_dropped = torch.rand((), generator=generator) < self.config.text_dropout
+    def _shown(self, sample: Drawn) -> "_Shown":
+        """What the transformer is given of a sample."""
+        config, generator = self.config, torch.Generator().manual_seed(sample.key)
+        is_dropped = torch.rand((), generator=generator) < config.text_dropout
         text = sample.told(float(torch.rand((), generator=generator)))
-        return "" if is_dropped else text
+        references = tuple(self._latent(each) for each in sample.references)
+        if config.reference_dropout and torch.rand((), generator=generator) < config.reference_dropout:
+            references = ()
+        tags = frozenset(sample.tags)
+        if config.dit.labels and torch.rand((), generator=generator) < config.tag_dropout:
+            tags = frozenset()
+        labels = torch.tensor([float(label == sample.task or label in tags) for label in config.dit.labels])
+        whole = (sample.target, *sample.further)
+        return _Shown(
+            "" if is_dropped else text, references, tuple(map(self._latent, whole)), tuple(map(self._learnt, whole)), labels,
+            generator,
+        )  # fmt: skip
+
+    def _latent(self, decoded: Tensor) -> Float[Tensor, "c y x"]:
+        return decoded[: self.config.dit.latent_channels]
+
+    def _learnt(self, decoded: Tensor) -> Float[Tensor, "1 y x"]:
+        return decoded[-1:] if self.config.masks_defects else torch.ones_like(decoded[:1])
+
+
+class _Shown(NamedTuple):
+    """A sample as the transformer is given it, and what draws its randomness."""
+
+    text: str
+    references: tuple[Float[Tensor, "c _ _"], ...]
+    targets: tuple[Float[Tensor, "c _ _"], ...]
+    learnt: tuple[Float[Tensor, "1 _ _"], ...]
+    """1 where a target is in the loss."""
+    labels: Float[Tensor, " l"]
+    generator: torch.Generator
+
+    @property
+    def indices(self) -> list[int]:
+        """Image index of every target."""
+        return [target_index(number, len(self.references)) for number in range(len(self.targets))]
+
+    def noise(self, target: Float[Tensor, "c y x"], copies: int) -> Float[Tensor, "m c"]:
+        """Of all copies of a target."""
+        return torch.randn(copies * target[0].numel(), len(target), generator=self.generator)
 
 
 def _by_task_and_time(error: Float[Tensor, " _"], batch: FlowBatch, own: slice) -> dict[str, Meter]:
@@ -252,16 +300,3 @@ class TextStates:
                 part = missing[start : start + _TEXTS_AT_ONCE]
                 self._known.update(zip(part, self.encoder.encode(part), strict=True))
         return [self._known[text] for text in texts]
-
-
-def repeated(memory: Memory, sample: Int[Tensor, " s"]) -> Memory:
-    """The memory of the given samples, with repetitions."""
-    starts, lengths = torch.cumsum(memory.lengths, 0) - memory.lengths, memory.lengths[sample]
-    first = torch.cumsum(lengths, 0) - lengths
-    cell = torch.arange(int(lengths.sum()), device=lengths.device)
-    rows = torch.repeat_interleave(starts[sample] - first, lengths) + cell
-    return Memory(
-        tuple(key.index_select(0, rows) for key in memory.keys),
-        tuple(value.index_select(0, rows) for value in memory.values),
-        lengths,
-    )

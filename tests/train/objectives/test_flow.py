@@ -43,15 +43,21 @@ def drawn(objective: Flow, *, key: int, side: int = 4) -> Drawn:
     return Drawn(
         key=key, task="edit", texts=("make it red",), text_weights=(1.0,), score_text="a red apple",
         target=torch.randn(channels, side, side, generator=torch.Generator().manual_seed(key)),
-        references=(torch.ones(channels, 2, 2),),
+        references=(torch.ones(channels, 2, 2),), tags=("colour",),
     )  # fmt: skip
+
+
+def drawn_set(objective: Flow, *, key: int) -> Drawn:
+    channels, generator = objective.config.dit.latent_channels, torch.Generator().manual_seed(key)
+    first, *further = (torch.randn(channels, side, 2, generator=generator) for side in (1, 2, 3))
+    return drawn(objective, key=key)._replace(task="set", target=first, further=tuple(further))
 
 
 def test_references_are_left_out_as_often_as_asked_and_never_without_being_asked(config: FitConfig) -> None:
     for share, least, most in ((0.0, 0, 0), (0.5, 20, 44), (1.0, 64, 64)):
         objective = flow(config, reference_dropout=share)
         batch = objective.collate([drawn(objective, key=key) for key in range(64)])
-        num_references = len(batch.clean.references) // 4
+        num_references = len(batch.clean.latents) // 4
         assert least <= 64 - num_references <= most, share
 
 
@@ -95,3 +101,44 @@ def test_the_bundle_draws_the_size_it_is_given_if_the_autoencoder_can(config: Fi
         assert contents.size_px == size_px
     with pytest.raises(UnfitAutoencoder, match="size_px=10 is no multiple of the factor 4 of"):
         flow(config, size_px=10)
+
+
+def test_every_target_of_a_set_has_noise_and_times_of_its_own_and_a_segment_that_shows_earlier_ones(config: FitConfig) -> None:
+    objective = flow(config, num_draws=2)
+    batch = objective.collate([drawn_set(objective, key=5), drawn(objective, key=6)])
+    assert batch.data.lengths.tolist() == [2, 2, 4, 4, 6, 6, 16, 16]
+    assert batch.target.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
+    assert len(batch.time.unique()) == 8
+    num_text = len(batch.clean.text) // 2
+    assert batch.clean.seen.tolist() == [num_text + 4, num_text + 4 + 2, num_text + 4 + 2 + 4, num_text + 4]
+    first_of_each = torch.cumsum(batch.data.lengths, 0) - batch.data.lengths
+    assert batch.data.positions[first_of_each, 0].tolist() == [0, 0, 2, 2, 3, 3, 0, 0]
+    terms = objective.loss(batch, "main")
+    assert terms.meters["flow_mse_set"].count.item() == 24
+    terms.total.backward()
+
+
+def test_labels_are_the_task_and_as_often_as_asked_the_tags(config: FitConfig) -> None:
+    assert isinstance(config.objective, FlowConfig)
+    labelled = {**config.objective.dit.model_dump(), "labels": ("edit", "colour", "set")}
+    for dropout, least, most in ((0.0, 64, 64), (0.5, 20, 44), (1.0, 0, 0)):
+        objective = flow(config, dit=labelled, tag_dropout=dropout, num_draws=1)
+        labels = objective.collate([drawn(objective, key=key) for key in range(64)]).marks.labels
+        assert labels[:, 0].all()
+        assert not labels[:, 2].any()
+        assert least <= int(labels[:, 1].sum()) <= most
+
+
+def test_parts_under_defects_teach_nothing(config: FitConfig) -> None:
+    objective = flow(config, masks_defects=True)
+    learnt = torch.ones(1, 4, 4)
+    learnt[:, :, 3] = 0.0
+    whole = drawn(objective, key=1)
+    batch = objective.collate([whole._replace(target=torch.cat([whole.target, learnt]))])
+    assert batch.learnt.view(-1, 4, 4)[:, :, 3].sum() == 0
+    assert batch.learnt.mean() == 0.75
+    error = objective.loss(batch, "main").meters["flow_mse_edit"]
+    unmasked = objective.loss(batch._replace(learnt=torch.ones_like(batch.learnt)), "main").meters["flow_mse_edit"]
+    right = objective.loss(batch._replace(learnt=1 - batch.learnt), "main").meters["flow_mse_edit"]
+    torch.testing.assert_close(error.sum + right.sum, unmasked.sum)
+    assert 0 < error.sum < unmasked.sum

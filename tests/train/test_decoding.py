@@ -1,0 +1,26 @@
+"""What is read of a row for training."""
+
+import torch
+
+from train.decoding import decode_latent_and_learnt
+
+
+def record(*boxes: tuple[float, float, float, float, bool], width_px: int, height_px: int) -> dict[str, object]:
+    named = [dict(zip(("x0", "y0", "x1", "y1", "is_defect"), box, strict=True)) for box in boxes]
+    return {
+        "latent": [float(number) for number in range(32)], "latent_shape": [2, 4, 4], "text_boxes": named,
+        "width_px": width_px, "height_px": height_px,
+    }  # fmt: skip
+
+
+def test_cells_that_a_defect_touches_are_not_learnt_and_other_text_is() -> None:
+    found = decode_latent_and_learnt(record((0.0, 0.8, 0.4, 1.0, True), (0.0, 0.0, 1.0, 0.5, False), width_px=8, height_px=8))
+    assert torch.equal(found[:2].flatten(), torch.arange(32.0))
+    assert found[2].tolist() == [[1, 1, 1, 1]] * 3 + [[0, 0, 1, 1]]
+
+
+def test_a_picture_that_is_no_square_lies_in_the_middle_of_one() -> None:
+    whole = (0.0, 0.0, 1.0, 1.0, True)
+    assert decode_latent_and_learnt(record(whole, width_px=16, height_px=8))[2].tolist() == [[1] * 4, [0] * 4, [0] * 4, [1] * 4]
+    tall = decode_latent_and_learnt(record(whole, width_px=8, height_px=16))[2]
+    assert torch.equal(tall, torch.tensor([[1.0, 0.0, 0.0, 1.0]] * 4))
