@@ -5,6 +5,7 @@ article in a training caption is read by a model hundreds of times.
 """
 
 import re
+from collections.abc import Mapping
 
 _HEAD_ENDS = re.compile(
     r" (?:of|with|on|in|to|from|behind|at|without|under|for|over"
@@ -24,6 +25,13 @@ _UNCOUNTED = frozenset({
     "Aries", "Taurus", "Gemini", "Cancer", "Leo", "Virgo", "Libra", "Scorpio", "Sagittarius", "Capricorn", "Aquarius", "Pisces",
     "Ophiuchus",
 })  # fmt: skip
+_IRREGULAR: Mapping[str, str] = {
+    "mouse": "mice", "goose": "geese", "ox": "oxen", "sheep": "sheep", "fish": "fish", "deer": "deer", "bison": "bison",
+    "shrimp": "shrimp", "squid": "squid", "moose": "moose", "leaf": "leaves", "wolf": "wolves", "loaf": "loaves", "knife": "knives",
+    "potato": "potatoes", "tomato": "tomatoes", "mango": "mangoes", "mosquito": "mosquitoes", "buffalo": "buffaloes",
+    "cactus": "cactuses", "man": "men", "woman": "women", "child": "children", "foot": "feet", "tooth": "teeth",
+    "person": "people", "scissors": "scissors", "lotus": "lotuses",
+}  # fmt: skip
 _CONSONANT_SOUND = re.compile(r"^(?:one\b|one-|once|eu|U\.|uni|ewe|use|uti|uku)", re.IGNORECASE)
 _VOWEL_SOUND = re.compile(r"^(?:[aeiou]|hour|honest|heir|x-ray|8|11\b|18\b)", re.IGNORECASE)
 _SPOKEN_AS_WORDS = frozenset({"BACK", "COOL", "END", "FREE", "NEW", "ON", "SOON", "TOP", "UP", "NO", "ZZZ"})
@@ -57,6 +65,26 @@ def is_plural(name: str) -> bool:
     if head in _PLURALS or name.split()[0] in ("people", "men", "women"):
         return True
     return head.endswith("s") and not head.endswith("’s") and not _SINGULAR_S.search(head)
+
+
+def is_countable(name: str) -> bool:
+    """Whether one can ask for three of it: the name is for a single thing that is counted, and has a plural."""
+    return not (is_sentence(name) or is_plural(name) or head_of(name) in _UNCOUNTED or _PROPER.search(name) or "," in name)
+
+
+def plural(name: str) -> str:
+    """The name for several of the thing: "cherry tomatoes", "mice", "wolf faces"; a countable name is expected."""
+    head = head_of(name)
+    several = _IRREGULAR.get(head) or _regular_plural(head)
+    return name.replace(head, several, 1) if name.startswith(head) else f" {name}".replace(f" {head}", f" {several}", 1)[1:]
+
+
+def _regular_plural(noun: str) -> str:
+    if re.search(r"(?:s|x|z|ch|sh)$", noun):
+        return f"{noun}es"
+    if re.search(r"[^aeiou]y$", noun):
+        return f"{noun[:-1]}ies"
+    return f"{noun}s"
 
 
 def article(phrase: str) -> str:

@@ -119,7 +119,7 @@ def plan(images: pa.Table, config: ComposeConfig) -> list[Composition]:
         images: rows that were kept, with at least `COLUMNS`; composed rows are passed over.
         config: how many of each kind.
     """
-    parents = _parents(images)
+    parents = parents_of(images)
     partners = _partners(parents)
     compositions: dict[str, Composition] = {}
     for parent in parents:
@@ -164,7 +164,8 @@ def pairs_of(compositions: Sequence[Composition]) -> pa.Table:
     return pa.Table.from_pylist([_pair_row(each) for each in compositions], schema=PAIRS_SCHEMA)
 
 
-def _parents(images: pa.Table) -> list[Parent]:
+def parents_of(images: pa.Table) -> list[Parent]:
+    """The rows that were not composed, by id."""
     missing = [name for name in COLUMNS if name not in images.column_names]
     if missing:
         raise ValueError(f"composing needs the columns {missing} of images, got {images.column_names}; read them too")

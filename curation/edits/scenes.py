@@ -1,0 +1,305 @@
+"""A corpus of composed scenes whose truth is exact: cut-outs on plain and photographic grounds, with edits, compositions and sets.
+
+`plan` needs the metadata of the pictures and, once for each of the few things it uses, what that thing can be
+(`scene_things.measured`). It is deterministic, keyed by the seed. `compose_scene` draws one scene in a worker.
+
+What is held out is held out by combination: (thing, colour), (thing, place) and (thing, number) are split by hash. Every word is seen
+in training, and so are most of its combinations; a scene with a combination that is not is `heldout` and no training sample
+touches it. So a held-out scene asks for what was learnt in parts.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import cached_property
+from typing import Literal, NamedTuple
+
+import pyarrow as pa
+from pydantic import BaseModel, Field
+
+from curation.captions.scene_captions import captions_en, captions_zh
+from curation.decode import encode_png
+from curation.edits.composing import Composed, Parent
+from curation.edits.instructions import Instructions
+from curation.edits.scene_drawing import PHOTOS, PLAIN, cutout, draw_scene
+from curation.edits.scene_edits import EDIT_KINDS, edited
+from curation.edits.scene_layouts import Draw, Stock, scene_of
+from curation.edits.scene_sets import Family, a_set, gathered
+from curation.edits.scene_things import Thing
+from curation.splits import unit_draw
+from curation.tables import PAIRS_SCHEMA, Split
+from models.perception.scene_truth import LEVELS, Ground, SceneTruth
+
+CATEGORY = "Scenes"
+"""Category of every scene; its subcategory is its level."""
+_MOST_TRIES = 40
+"""Draws for each scene asked for, before the stock is found too small for it."""
+
+
+class LevelCounts(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """How many training scenes of each level."""
+
+    easy: int = Field(ge=0)
+    """One thing: what it is and the ground, and its size or its place."""
+    medium: int = Field(ge=0)
+    """A coloured thing, two or three things, or two to four alike."""
+    hard: int = Field(ge=0)
+    """Up to six, with numbers, colours and places together, on photographs more often than not."""
+
+
+class ScenesConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Which scenes, and how many. Counts are of training; `heldout_ratio` of each come beside them, held out."""
+
+    kind: Literal["scenes"] = "scenes"
+    scenes: LevelCounts
+    """Scenes to be drawn from their text."""
+    edits_per_scene: float = Field(ge=0, le=len(EDIT_KINDS))
+    """Edits for each of them, of kinds in turn: 0.5 is one for every second."""
+    compositions: int = Field(ge=0)
+    """Scenes that gather the things of two to ten pictures."""
+    sets: int = Field(ge=0)
+    """Sets of three or four pictures."""
+    things: tuple[str, ...] | None = None
+    """English names of what is cut out; None for the `num_things` training pictures that differ most."""
+    num_things: int = Field(default=16, ge=4)
+    """Things, when they are not named."""
+    style: str = "flat"
+    """Style of the pictures that are cut out."""
+    plain: tuple[str, ...] = tuple(PLAIN)
+    """Plain grounds, names of `scene_drawing.PLAIN`."""
+    photos: tuple[str, ...] = tuple(PHOTOS)
+    """Photographic grounds, names of `scene_drawing.PHOTOS`; [] for none."""
+    heldout_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of combinations that are held out."""
+    heldout_ratio: float = Field(default=0.1, ge=0, le=1)
+    """Held-out scenes, edits, compositions and sets for each one of training."""
+    seed: int = 0
+    """Key of all draws."""
+    size_px: int = Field(default=128, ge=48, le=1024)
+    """Width and height of the scenes."""
+
+
+class Scene(NamedTuple):
+    """One scene to be drawn. Small and picklable: workers get these and the parents' bytes."""
+
+    truth: SceneTruth
+    parents: tuple[Parent, ...]
+    """The pictures its things are cut from."""
+    split: Split
+
+    @property
+    def parent_ids(self) -> tuple[str, ...]:
+        """Ids of the pictures whose bytes are needed, in that order."""
+        return tuple(parent.picture.id for parent in self.parents)
+
+    @property
+    def id(self) -> str:
+        """A digest of its truth: the same scene is the same row wherever it turns up."""
+        return scene_id(self.truth)
+
+
+class Sample(NamedTuple):
+    """An edit, a composition or a set of scenes."""
+
+    task: Literal["edit", "compose", "set"]
+    kind: str
+    references: tuple[str, ...]
+    targets: tuple[str, ...]
+    texts: Instructions
+    shows: str
+    """Caption of the first target."""
+    split: Split
+
+
+class ScenePlan(NamedTuple):
+    """All scenes, each once, and the samples among them."""
+
+    scenes: list[Scene]
+    samples: list[Sample]
+
+
+def scene_id(truth: SceneTruth) -> str:
+    """Id of the row of a scene."""
+    return f"scene/{hashlib.sha256(truth.model_dump_json().encode()).hexdigest()[:20]}"
+
+
+def grounds_of(config: ScenesConfig) -> tuple[Ground, ...]:
+    """All grounds of a configuration, plain ones first.
+
+    Raises:
+        ValueError: a name is unknown.
+    """
+    for names, known in ((config.plain, PLAIN), (config.photos, PHOTOS)):
+        unknown = sorted(set(names) - known.keys())
+        if unknown:
+            raise ValueError(f"grounds {unknown} are unknown, there are {sorted(known)}")
+    plain = (Ground(kind="plain", name=name, rgb=PLAIN[name]) for name in config.plain)
+    return (*plain, *(Ground(kind="photo", name=name) for name in config.photos))
+
+
+def combinations(truth: SceneTruth) -> frozenset[tuple[str, str, str]]:
+    """What training and held-out scenes are told apart by: a thing with its colour, its place, or how many there are of it."""
+    found = {(each.thing, "colour", each.colour) for each in truth.things if each.colour}
+    found |= {(each.thing, "place", each.place) for each in truth.things if each.place}
+    numbers = Counter(each.thing for each in truth.things)
+    return frozenset(found | {(thing, "number", str(num)) for thing, num in numbers.items() if num > 1})
+
+
+def split_of_scene(truth: SceneTruth, *, heldout_share: float, seed: int) -> Split:
+    """Held out when one of its combinations is."""
+    draws = (unit_draw("combination", seed, *each) for each in combinations(truth))
+    return "heldout" if any(draw < heldout_share for draw in draws) else "train"
+
+
+def plan_scenes(things: Sequence[Thing], config: ScenesConfig) -> ScenePlan:
+    """What to draw of these things, the same for the same things and configuration.
+
+    Raises:
+        ValueError: so few combinations are possible that the counts cannot be met.
+    """
+    return _Planner(things, config).plan()
+
+
+class _Planner:
+    """Draws until every count is met; holds what all draws share."""
+
+    def __init__(self, things: Sequence[Thing], config: ScenesConfig) -> None:
+        grounds = grounds_of(config)
+        plain, photos = (tuple(each for each in grounds if each.kind == kind) for kind in ("plain", "photo"))
+        self.stock = Stock(tuple(things), plain, photos, config.size_px)
+        self.config = config
+        self._scenes: dict[str, Scene] = {}
+        self._samples: dict[tuple[object, ...], Sample] = {}
+
+    @cached_property
+    def _parents(self) -> Mapping[str, Parent]:
+        return {thing.id: thing.parent for thing in self.stock.things}
+
+    def plan(self) -> ScenePlan:
+        shown = [truth for level in LEVELS for truth in self._told(level)]
+        self._edit(shown)
+        for what, num, make in (("gather", self.config.compositions, gathered), ("set", self.config.sets, a_set)):
+            self._group(what, num, make)
+        return ScenePlan(list(self._scenes.values()), list(self._samples.values()))
+
+    def _told(self, level: Literal["easy", "medium", "hard"]) -> list[SceneTruth]:
+        """Scenes of a level, of both splits, entered into the plan."""
+        found: dict[str, SceneTruth] = {}
+        wanted = self._wanted(getattr(self.config.scenes, level))
+        for draw in self._draws(level, sum(wanted.values())):
+            truth = scene_of(level, self.stock, draw)
+            if truth is None or scene_id(truth) in found or not wanted[self._split(truth)]:
+                continue
+            wanted[self._split(truth)] -= 1
+            found[self._enter(truth)] = truth
+            if not any(wanted.values()):
+                break
+        self._require(wanted, level)
+        return list(found.values())
+
+    def _edit(self, shown: Sequence[SceneTruth]) -> None:
+        """Edits of scenes in turn, kinds in turn; of both splits, those held out being so for what they begin with or lead to."""
+        wanted = self._wanted(round(self.config.edits_per_scene * sum(self._split(each) == "train" for each in shown)))
+        scenes = [each for _, each in sorted((unit_draw("order", self.config.seed, scene_id(each)), each.model_dump_json()) for each in shown)]
+        truths = [SceneTruth.model_validate_json(each) for each in scenes]
+        for turn, draw in enumerate(self._draws("edit", sum(wanted.values()))):
+            if not any(wanted.values()):
+                break
+            before, kind = truths[turn % len(truths)], EDIT_KINDS[(turn + turn // len(truths)) % len(EDIT_KINDS)]
+            made = edited(kind, before, self.stock, draw)
+            if made is not None:
+                self._add(Family(kind, (before,), (made.after,), made.texts), "edit", wanted)
+        self._require(wanted, "edit")
+
+    def _group(self, what: str, num: int, make: Callable[[Stock, Draw], Family | None]) -> None:
+        wanted = self._wanted(num)
+        for draw in self._draws(what, sum(wanted.values())):
+            if not any(wanted.values()):
+                break
+            family = make(self.stock, draw)
+            if family is not None:
+                self._add(family, "compose" if what == "gather" else "set", wanted)
+        self._require(wanted, what)
+
+    def _add(self, family: Family, task: Literal["edit", "compose", "set"], wanted: dict[Split, int]) -> None:
+        """Enter a sample and its scenes, when one of its split is still wanted and it is not there yet."""
+        truths = (*family.references, *family.targets)
+        split: Split = "heldout" if any(self._split(each) == "heldout" for each in truths) else "train"
+        references, targets = (tuple(map(scene_id, each)) for each in (family.references, family.targets))
+        if not wanted[split] or (family.kind, references, targets) in self._samples:
+            return
+        wanted[split] -= 1
+        for each in truths:
+            self._enter(each)
+        shows = captions_en(family.targets[0])[0]
+        self._samples[family.kind, references, targets] = Sample(task, family.kind, references, targets, family.texts, shows, split)
+
+    def _enter(self, truth: SceneTruth) -> str:
+        scene = Scene(truth, tuple(self._parents[each] for each in dict.fromkeys(one.thing for one in truth.things)), self._split(truth))
+        return self._scenes.setdefault(scene.id, scene).id
+
+    def _split(self, truth: SceneTruth) -> Split:
+        return split_of_scene(truth, heldout_share=self.config.heldout_share, seed=self.config.seed)
+
+    def _wanted(self, num: int) -> dict[Split, int]:
+        return {"train": num, "heldout": round(num * self.config.heldout_ratio)}
+
+    def _draws(self, what: str, num: int) -> Iterator[Draw]:
+        return (Draw(("scenes", self.config.seed, what, number)) for number in range(_MOST_TRIES * num))
+
+    def _require(self, wanted: Mapping[Split, int], what: str) -> None:
+        if any(wanted.values()):
+            raise ValueError(
+                f"{what}: {wanted['train']} training and {wanted['heldout']} held-out samples could not be drawn from "
+                f"{len(self.stock.things)} things on {len(self.stock.plain)} plain grounds; ask for fewer, or give more things"
+            )
+
+
+def compose_scene(scene: Scene, encoded: Sequence[bytes]) -> Composed:
+    """Draw one planned scene.
+
+    Args:
+        scene: from `plan_scenes`.
+        encoded: the parents' encoded pictures, in the order of `parent_ids`.
+
+    Raises:
+        Undecodable: a parent is not a picture that we read.
+    """
+    cutouts = {parent: cutout(each) for parent, each in zip(scene.parent_ids, encoded, strict=True)}
+    return Composed(_image_row(scene, encode_png(draw_scene(scene.truth, cutouts))))
+
+
+def pair_table(samples: Sequence[Sample], made: frozenset[str]) -> pa.Table:
+    """Rows for ``pairs`` of those samples all of whose scenes were made.
+
+    Args:
+        samples: from `plan_scenes`.
+        made: ids of scenes.
+    """
+    rows = [_pair_row(each) for each in samples if made.issuperset((*each.references, *each.targets))]
+    return pa.Table.from_pylist(rows, schema=PAIRS_SCHEMA)
+
+
+def _image_row(scene: Scene, encoded: bytes) -> dict[str, object]:
+    truth, parents = scene.truth, scene.parents
+    photo = PHOTOS[truth.ground.name] if truth.ground.kind == "photo" else None
+    licences = [*(parent.licence for parent in parents), *([photo.licence] if photo else [])]
+    attributions = [*(parent.attribution for parent in parents), *([photo.attribution] if photo else [])]
+    return {
+        "id": scene.id, "source": "scene", "locator": "", "image": encoded, "ingest_error": "",
+        "text_en": captions_en(truth)[0], "text_zh": captions_zh(truth)[0],
+        "concept": "+".join(sorted(parent.picture.concept for parent in parents)),
+        "style": parents[0].picture.facts.style, "category": CATEGORY, "subcategory": truth.level,
+        "tone": "", "gender": "", "colour": "", "split": scene.split,
+        "licence": " AND ".join(dict.fromkeys(licences)), "attribution": "; ".join(dict.fromkeys(attributions)),
+        "parents": list(scene.parent_ids), "derivation": truth.model_dump_json(),
+    }  # fmt: skip
+
+
+def _pair_row(sample: Sample) -> dict[str, object]:
+    digest = hashlib.sha256("|".join((sample.kind, *sample.references, *sample.targets)).encode()).hexdigest()[:20]
+    return {
+        "id": f"{sample.kind}/{digest}", "task": sample.task, "kind": sample.kind, "reference_ids": list(sample.references),
+        "target_id": sample.targets[0], "instructions_en": list(sample.texts.en), "instructions_zh": list(sample.texts.zh),
+        "target_caption_en": sample.shows, "category": CATEGORY, "split": sample.split,
+    }  # fmt: skip
