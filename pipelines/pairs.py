@@ -1,12 +1,14 @@
 """Pairs: edits and compositions found among the kept pictures, and new pictures composed from them with exact truth.
 
-Composed pictures become rows of the table `images` like any other: the same signals measure them and the same rules judge them.
-Every pair, found or composed, is a row of the table `pairs` that points at pictures by id.
+What is composed is a choice: single pictures on other grounds, mirrored or side by side (`cutouts`), or whole scenes with edits,
+compositions and sets of their own (`scenes`). Composed pictures become rows of the table `images` like any other: the same
+signals measure them and the same rules judge them. Every pair, found or composed, is a row of the table `pairs` that points at
+pictures by id.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
-from typing import NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import lance
 import pyarrow as pa
@@ -15,8 +17,10 @@ from pydantic import BaseModel, Field, TypeAdapter
 from curation import commit, funnel
 from curation.backfill import Rows
 from curation.blocked import Blocked, set_aside
-from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, compose, image_table, pairs_of, plan
+from curation.edits import scene_things
+from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, Omitted, compose, image_table, pairs_of, plan
 from curation.edits.pairing import find_pairs
+from curation.edits.scenes import Scene, ScenePlan, ScenesConfig, compose_scene, grounds_of, pair_table, plan_scenes
 from curation.judging import judge_table
 from curation.signals import BY_DEFAULT, SignalConfig
 from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT_SCHEMA, TableRef, open_table, pin
@@ -33,7 +37,12 @@ from pipelines.measuring import signals_of
 TODO_SCHEMA = pa.schema([pa.field("composition", pa.string()), pa.field("parent_row_ids", pa.list_(pa.uint64()))])
 """How a composition travels to a worker: as JSON, with the places of its parents."""
 
-_COMPOSITION = TypeAdapter(Composition)
+Kind = Literal["cutouts", "scenes"]
+
+_SOURCES: dict[Kind, str] = {"cutouts": "composed", "scenes": "scene"}
+"""Source of the rows that each kind makes."""
+
+_COMPOSITION, _SCENE = TypeAdapter(Composition), TypeAdapter(Scene)
 
 
 class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -45,7 +54,7 @@ class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """Path or URI of the table of pairs; made when it is not there."""
     categories: tuple[str, ...]
     """Categories of the parents; all when empty."""
-    compose: ComposeConfig
+    compose: Annotated[ComposeConfig | ScenesConfig, Field(discriminator="kind")]
     """What is composed."""
     max_references: int = Field(ge=2)
     """Most references of a pair that was found, not composed."""
@@ -62,8 +71,8 @@ class PairsConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
 class Composing:
     """Composes pictures; built in a worker."""
 
-    def __init__(self, images: TableRef) -> None:
-        self._images = open_table(images)
+    def __init__(self, images: TableRef, kind: Kind) -> None:
+        self._images, self._kind = open_table(images), kind
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         """Rows of IMAGES_SCHEMA for those compositions (TODO_SCHEMA) that are worth seeing."""
@@ -73,17 +82,24 @@ class Composing:
     def _composed(self, batch: pa.Table) -> list[Composed]:
         row_ids = [tuple(parents) for parents in batch["parent_row_ids"].to_pylist()]
         encoded = _pictures_at(self._images, sorted({row_id for parents in row_ids for row_id in parents}))
-        compositions = [_COMPOSITION.validate_json(text) for text in batch["composition"].to_pylist()]
-        made = [compose(one, [encoded[row_id] for row_id in parents]) for one, parents in zip(compositions, row_ids, strict=True)]
+        asked = zip(batch["composition"].to_pylist(), row_ids, strict=True)
+        made = [self._compose(text, [encoded[row_id] for row_id in parents]) for text, parents in asked]
         return [one for one in made if isinstance(one, Composed)]
+
+    def _compose(self, composition: str, encoded: Sequence[bytes]) -> Composed | Omitted:
+        if self._kind == "scenes":
+            return compose_scene(_SCENE.validate_json(composition), encoded)
+        return compose(_COMPOSITION.validate_json(composition), encoded)
 
 
 class Planned(NamedTuple):
     """What the kept pictures give: parents, compositions, and how many of those are in the table already."""
 
     parents: pa.Table
-    compositions: list[Composition]
-    todo: list[Composition]
+    compositions: Sequence[Composition | Scene]
+    todo: Sequence[Composition | Scene]
+    pairs: Callable[[frozenset[str]], pa.Table]
+    """Rows of `pairs` among these, given the ids of the compositions that came to be."""
 
 
 def run(config: PairsConfig, session: Session) -> Outcome:
@@ -97,8 +113,10 @@ def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
     commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
     planned = _planned(config, read_blocked(session.workspace))
     images, made, counts = _compose_and_judge(config, session, planned)
-    found = find_pairs(planned.parents, max_references=config.max_references)
-    pairs = pa.concat_tables([found, pairs_of(made)])
+    composed = planned.pairs(made)
+    is_found = config.compose.kind == "cutouts"
+    found = find_pairs(planned.parents, max_references=config.max_references) if is_found else PAIRS_SCHEMA.empty_table()
+    pairs = pa.concat_tables([found, composed])
     commit.create(config.pairs, PAIRS_SCHEMA)
     table = commit.append_table(config.pairs, pairs)
     for written in (images, table):
@@ -118,26 +136,58 @@ def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
     )  # fmt: skip
 
 
-def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) -> tuple[TableRef, list[Composition], pa.Table]:
-    """The table with all composed pictures in it, the compositions that were worth making, and their funnel."""
+def _compose_and_judge(config: PairsConfig, session: Session, planned: Planned) -> tuple[TableRef, frozenset[str], pa.Table]:
+    """The table with all composed pictures in it, the ids of those that were worth making, and their funnel."""
     wanted = frozenset(one.id for one in planned.compositions)
     composed = _compose(config, session, planned)
-    limits = Rows(where="source = 'composed'")
+    limits = Rows(where=f"source = '{_SOURCES[config.compose.kind]}'")
     signals = signals_of(config.signals, session.workspace)
     fill("pairs", session, composed, [*signals, CAPTION], rows=limits, workers=Actors(config.workers))
     set_aside(config.images.uri, read_blocked(session.workspace), error_columns=config.rules.quarantine.columns)
     images, counts = judge_table(composed, config.rules, measured=signals, only=wanted)
-    made = frozenset(commit.rows_of(images, ["id"], where="source = 'composed'")["id"].to_pylist())
-    return images, [one for one in planned.compositions if one.id in made], counts
+    made = frozenset(commit.rows_of(images, ["id"], where=limits.where)["id"].to_pylist())
+    return images, wanted & made, counts
 
 
 def _planned(config: PairsConfig, blocked: Blocked) -> Planned:
-    rows = commit.rows_of(config.images, list(COLUMNS), where="verdict = 'kept' AND source != 'composed'").sort_by("id")
+    columns = COLUMNS if config.compose.kind == "cutouts" else scene_things.COLUMNS
+    rows = commit.rows_of(config.images, list(columns), where="verdict = 'kept' AND derivation = ''").sort_by("id")
     if config.categories:
         rows = rows.filter(pa.array([category in config.categories for category in rows["category"].to_pylist()], pa.bool_()))
-    compositions = [one for one in plan(rows, config.compose) if one.id not in blocked.ids]
+    compositions, pairs = _plan_of(config, rows)
+    compositions = [one for one in compositions if one.id not in blocked.ids]
     present = commit.ids_in(config.images.uri)
-    return Planned(rows, compositions, [one for one in compositions if one.id not in present])
+    return Planned(rows, compositions, [one for one in compositions if one.id not in present], pairs)
+
+
+def _plan_of(
+    config: PairsConfig, rows: pa.Table
+) -> tuple[Sequence[Composition | Scene], Callable[[frozenset[str]], pa.Table]]:
+    """What to compose, and the pairs among what came to be."""
+    match config.compose:
+        case ComposeConfig():
+            compositions = plan(rows, config.compose)
+            return compositions, lambda made: pairs_of([one for one in compositions if one.id in made])
+        case ScenesConfig():
+            planned = _scenes(config.images, config.compose, rows)
+            return planned.scenes, partial(pair_table, planned.samples)
+
+
+def _scenes(images: TableRef, config: ScenesConfig, rows: pa.Table) -> ScenePlan:
+    """The plan of scenes; the few pictures that things are cut from are read to see what each can be.
+
+    Raises:
+        UserError: a thing or a ground is unknown, or the counts cannot be met.
+    """
+    row_ids = dict(zip(rows["id"].to_pylist(), rows["_rowid"].to_pylist(), strict=True))
+    try:
+        chosen = scene_things.candidates(rows, config.things, style=config.style, num=config.num_things)
+        encoded = _pictures_at(open_table(images), [row_ids[parent.picture.id] for parent in chosen])
+        grounds = grounds_of(config)
+        things = [scene_things.measured(one, encoded[row_ids[one.picture.id]], grounds) for one in chosen]
+        return plan_scenes(things, config)
+    except ValueError as error:
+        raise UserError(f"scenes: {error}") from error
 
 
 def _compose(config: PairsConfig, session: Session, planned: Planned) -> TableRef:
@@ -149,16 +199,21 @@ def _compose(config: PairsConfig, session: Session, planned: Planned) -> TableRe
         bar.start_at(len(planned.compositions) - len(planned.todo))
         return commit.append_rows(
             config.images.uri, IMAGES_SCHEMA, _chunks(planned.todo, row_ids, size=config.rows_per_fragment),
-            build=partial(Composing, config.images), workers=Actors(config.workers), on_commit=bar.advance,
+            build=partial(Composing, config.images, config.compose.kind), workers=Actors(config.workers), on_commit=bar.advance,
         )  # fmt: skip
 
 
-def _chunks(compositions: Sequence[Composition], row_ids: dict[str, int], *, size: int) -> list[pa.Table]:
+def _chunks(compositions: Sequence[Composition | Scene], row_ids: dict[str, int], *, size: int) -> list[pa.Table]:
     lines = [
-        {"composition": _COMPOSITION.dump_json(one).decode(), "parent_row_ids": [row_ids[parent] for parent in one.parent_ids]}
+        {"composition": _as_json(one), "parent_row_ids": [row_ids[parent] for parent in one.parent_ids]}
         for one in compositions
     ]
     return [pa.Table.from_pylist(lines[start : start + size], schema=TODO_SCHEMA) for start in range(0, len(lines), size)]
+
+
+def _as_json(composition: Composition | Scene) -> str:
+    adapter = _SCENE if isinstance(composition, Scene) else _COMPOSITION
+    return adapter.dump_json(composition).decode()
 
 
 def _pictures_at(dataset: lance.LanceDataset, row_ids: Sequence[int]) -> dict[int, bytes]:

@@ -27,10 +27,10 @@ _UNCOUNTED = frozenset({
 })  # fmt: skip
 _IRREGULAR: Mapping[str, str] = {
     "mouse": "mice", "goose": "geese", "ox": "oxen", "sheep": "sheep", "fish": "fish", "deer": "deer", "bison": "bison",
-    "shrimp": "shrimp", "squid": "squid", "moose": "moose", "leaf": "leaves", "wolf": "wolves", "loaf": "loaves", "knife": "knives",
+    "shrimp": "shrimp", "moose": "moose", "leaf": "leaves", "wolf": "wolves", "loaf": "loaves", "knife": "knives",
     "potato": "potatoes", "tomato": "tomatoes", "mango": "mangoes", "mosquito": "mosquitoes", "buffalo": "buffaloes",
     "cactus": "cactuses", "man": "men", "woman": "women", "child": "children", "foot": "feet", "tooth": "teeth",
-    "person": "people", "scissors": "scissors", "lotus": "lotuses",
+    "squid": "squid", "person": "people", "scissors": "scissors", "lotus": "lotuses",
 }  # fmt: skip
 _CONSONANT_SOUND = re.compile(r"^(?:one\b|one-|once|eu|U\.|uni|ewe|use|uti|uku)", re.IGNORECASE)
 _VOWEL_SOUND = re.compile(r"^(?:[aeiou]|hour|honest|heir|x-ray|8|11\b|18\b)", re.IGNORECASE)

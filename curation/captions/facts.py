@@ -17,10 +17,14 @@ from curation.captions import english
 from curation.captions.phrasing import phrased
 from curation.captions.vocabulary import COLOURS_ZH, KINDS, STYLES, Words, tone_zh, without_tone
 
+_WRITERS = ("facts.py", "english.py", "phrasing.py", "vocabulary.py", "scene_captions.py")
 CAPTION_VERSION: str = hashlib.sha256(
-    b"".join(Path(__file__).with_name(name).read_bytes() for name in ("facts.py", "english.py", "phrasing.py", "vocabulary.py"))
+    b"".join(Path(__file__).with_name(name).read_bytes() for name in _WRITERS)
 ).hexdigest()[:12]
 """Digest of the code that writes captions; rows captioned under another one are to be captioned again."""
+
+_DERIVED = ("background", "mirrored", "layout", "parts", "scene")
+"""Fields that operations fill, not sources."""
 
 
 class Facts(NamedTuple):
@@ -43,6 +47,8 @@ class Facts(NamedTuple):
     """How `parts` lie: "left_right" or "above_below", "" for a single picture."""
     parts: tuple["Facts", ...] = ()
     """The two pictures pasted together; then the fields about a single thing are empty."""
+    scene: str = ""
+    """JSON of a composed scene (`models.perception.scene_truth`), which then says everything."""
 
 
 def facts_of(row: Mapping[str, object]) -> Facts:
@@ -73,19 +79,23 @@ def derived(plain: Facts, derivation: str) -> Facts:
         case "paste":
             parts = tuple(Facts(**part) for part in operation["parts"])
             return plain._replace(layout=operation["layout"], parts=parts)
+        case "scene":
+            return plain._replace(scene=derivation)
         case unknown:
             raise ValueError(
-                f"derivation has operation {unknown!r}, expected background, mirror or paste; compose the pairs again"
+                f"derivation has operation {unknown!r}, expected background, mirror, paste or scene; compose the pairs again"
             )
 
 
 def stated(facts: Facts) -> dict[str, str]:
     """The facts a source states, as they are written into a paste's derivation; `derived` reads them back."""
-    return {name: value for name, value in facts._asdict().items() if name not in ("background", "mirrored", "layout", "parts")}
+    return {name: value for name, value in facts._asdict().items() if name not in _DERIVED}
 
 
 def captions_en(facts: Facts) -> tuple[str, str, str]:
     """Short, medium and long caption in English; three empty strings without a name."""
+    if facts.scene:
+        return _of_scene(facts.scene)[0]
     if facts.parts:
         return _pasted_en(facts)
     if not facts.name_en:
@@ -108,6 +118,8 @@ def captions_en(facts: Facts) -> tuple[str, str, str]:
 
 def captions_zh(facts: Facts) -> tuple[str, str, str]:
     """Short, medium and long caption in Chinese; three empty strings without a Chinese name."""
+    if facts.scene:
+        return _of_scene(facts.scene)[1]
     if facts.parts:
         return _pasted_zh(facts)
     if not facts.name_zh:
@@ -157,6 +169,12 @@ def subject_zh(facts: Facts) -> str:
 def target_caption_en(facts: Facts) -> str:
     """What can be seen, for scoring: the short caption, not saying that a picture is mirrored, which nobody can see."""
     return captions_en(facts._replace(mirrored=False))[0]
+
+
+def _of_scene(derivation: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    from curation.captions import scene_captions  # heavy: the truth of scenes is a type of models, which imports torch
+
+    return scene_captions.captions_of(derivation)
 
 
 def _kind_en(facts: Facts) -> str:

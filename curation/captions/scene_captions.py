@@ -25,6 +25,12 @@ SIZES_ZH: Mapping[str, str] = {"small": "小", "large": "大"}
 PHOTOS_ZH: Mapping[str, str] = {"gravel": "碎石", "coffee": "咖啡", "rocket": "火箭", "flowers": "花", "temple": "宫殿"}
 
 
+def captions_of(derivation: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
+    """English and Chinese captions of a scene's derivation."""
+    truth = SceneTruth.model_validate_json(derivation)
+    return captions_en(truth), captions_zh(truth)
+
+
 def captions_en(truth: SceneTruth) -> tuple[str, str, str]:
     """Short, medium and long caption in English."""
     groups = groups_of(truth.things)
@@ -109,7 +115,7 @@ def bare_zh(each: PlacedThing) -> str:
 
 
 def listed_en(phrases: Sequence[str]) -> str:
-    """ "a, b and c"."""
+    """The phrases as a list: "a, b and c"."""
     return " and ".join((", ".join(phrases[:-1]), phrases[-1])) if len(phrases) > 1 else phrases[0]
 
 

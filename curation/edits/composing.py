@@ -13,7 +13,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -54,6 +54,7 @@ MAX_COVER = 0.9
 class ComposeConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
     """How many pictures to compose. Fractions are meant over many pictures: 1.5 is one or two each."""
 
+    kind: Literal["cutouts"] = "cutouts"
     backgrounds_per_image: float = Field(ge=0, le=len(BACKGROUNDS))
     """Coloured backgrounds for each picture."""
     mirrors_per_image: float = Field(ge=0, le=1)

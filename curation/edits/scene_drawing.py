@@ -66,7 +66,7 @@ def cutout(encoded: bytes) -> UInt8[np.ndarray, "y x 4"]:
     rgba = decode(encoded)
     rows, columns = np.nonzero(rgba[..., 3] > _DRAWN)
     if not rows.size:
-        raise ValueError("a cut-out was asked of a picture on which nothing is drawn; leave such pictures out by their alpha_cover")
+        raise ValueError("a cut-out was asked of a picture on which nothing is drawn; leave such out by their alpha_cover")
     return np.ascontiguousarray(rgba[rows.min() : rows.max() + 1, columns.min() : columns.max() + 1])
 
 
@@ -113,8 +113,11 @@ def _softened(lab: Float32[np.ndarray, "y x 3"]) -> Float32[np.ndarray, "y x 3"]
     return (mean + _CONTRAST * (lab - mean)).astype(np.float32)
 
 
-def _pasted(pixels: UInt8[np.ndarray, "s s 3"], rgba: UInt8[np.ndarray, "y x 4"], each: PlacedThing) -> UInt8[np.ndarray, "s s 3"]:
+def _pasted(
+    pixels: UInt8[np.ndarray, "s s 3"], rgba: UInt8[np.ndarray, "y x 4"], each: PlacedThing
+) -> UInt8[np.ndarray, "s s 3"]:
     left, top, right, bottom = each.box
+    pixels = pixels.copy()
     small = resized(coloured(rgba, each.colour), bottom - top, right - left)
     alpha = small[..., 3:].astype(np.uint32)
     under = pixels[top:bottom, left:right].astype(np.uint32)
@@ -129,7 +132,7 @@ def _photo(name: str) -> UInt8[np.ndarray, "y x 3"]:
     spec = find_spec(photo.package)
     if spec is None or spec.origin is None:
         raise UserError(f"ground {name!r} is in the package {photo.package}, which is missing; pip install 'seedbed[scenes]'")
-    rgb = on_background(decode(Path(spec.origin).with_name(photo.file.split("/")[0]).joinpath(*photo.file.split("/")[1:]).read_bytes()))
+    rgb = on_background(decode(Path(spec.origin).parent.joinpath(photo.file).read_bytes()))
     scale = _PHOTO_SIDE_PX / min(rgb.shape[:2])
     size = (round(rgb.shape[1] * scale), round(rgb.shape[0] * scale))
     return np.asarray(cv2.resize(rgb, size, interpolation=cv2.INTER_AREA), np.uint8)

@@ -88,7 +88,8 @@ def _move(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
     place = _free_place(scene, Look(known, thing.colour), draw, share=share, leaving=thing)
     if place is None:
         return None
-    moved = thing.model_copy(update={"place": place, "box": placed(Look(known, ""), middle_of(place), share, size_px=scene.size_px).box})
+    box = placed(Look(known, ""), middle_of(place), share, size_px=scene.size_px).box
+    moved = thing.model_copy(update={"place": place, "box": box})
     things = tuple(moved if each is thing else each for each in scene.things)
     return Edited(_with(scene, things), asking.move(thing, place, scene))
 
@@ -107,7 +108,8 @@ def _free_place(scene: SceneTruth, look: Look, draw: Draw, *, share: float, leav
 
 def _with(scene: SceneTruth, things: tuple[PlacedThing, ...], *, relation: str = "") -> SceneTruth:
     """A scene told by how two things lie to each other has to be told otherwise once one of them left its place."""
-    return SceneTruth.model_validate({**scene.model_dump(), "things": [each.model_dump() for each in things], "relation": relation})
+    changed = {"things": [each.model_dump() for each in things], "relation": relation}
+    return SceneTruth.model_validate({**scene.model_dump(), **changed})
 
 
 _EDITS: Mapping[EditKind, Callable[[SceneTruth, Stock, Draw], Edited | None]] = {

@@ -38,7 +38,8 @@ def remove(thing: PlacedThing, scene: SceneTruth) -> Instructions:
 
 def replace(thing: PlacedThing, other: PlacedThing, scene: SceneTruth) -> Instructions:
     """Ask for another thing at a thing's place."""
-    return _levels(f"replace {_which_en(thing, scene)} with {phrase_en([other])}", f"把{_which_zh(thing, scene)}换成{phrase_zh([other])}")
+    en = f"replace {_which_en(thing, scene)} with {phrase_en([other])}"
+    return _levels(en, f"把{_which_zh(thing, scene)}换成{phrase_zh([other])}")
 
 
 def recolour(thing: PlacedThing, colour: str, scene: SceneTruth) -> Instructions:
@@ -54,9 +55,9 @@ def move(thing: PlacedThing, place: Place, scene: SceneTruth) -> Instructions:
 
 def gather(things: Sequence[PlacedThing], ground: Ground) -> Instructions:
     """Ask for the things of several pictures in one."""
-    names, names_zh = [f"the {bare_en([each])}" for each in things], [bare_zh(each) for each in things]
+    names = [f"the {bare_en([each])}" for each in things]
     placed = [f"{name} {PLACES_EN[each.place]}" if each.place else name for name, each in zip(names, things, strict=True)]
-    placed_zh = [f"{name}放在{PLACES_ZH[each.place]}" if each.place else name for name, each in zip(names_zh, things, strict=True)]
+    asked_zh = f"把{_put_zh(things)}"
     num, num_zh = NUMBERS_EN[len(things)], NUMBERS_ZH[len(things)]
     on, on_zh = ground_en(ground), ground_zh(ground)
     return Instructions(
@@ -66,9 +67,9 @@ def gather(things: Sequence[PlacedThing], ground: Ground) -> Instructions:
             f"Combine the {num} pictures into one on {on}, each thing once: {listed_en(placed)}.",
         ),
         (
-            f"{'，'.join(placed_zh)}，{on_zh}",
-            f"把{'，'.join(placed_zh)}，{on_zh}。",
-            f"把{num_zh}张图合成一张，{on_zh}，每样东西一个：{'，'.join(placed_zh)}。",
+            f"{asked_zh}，{on_zh}",
+            f"在{on_zh}上，{asked_zh}。",
+            f"把{num_zh}张图合成一张，用{on_zh}，每样东西只出现一次：{asked_zh}。",
         ),
     )
 
@@ -77,16 +78,17 @@ def on_grounds(thing: PlacedThing, grounds: Sequence[Ground]) -> Instructions:
     """Ask for one picture on each of several grounds."""
     names, names_zh = [each.name for each in grounds], "、".join(ground_zh(each) for each in grounds)
     num, num_zh = NUMBERS_EN[len(grounds)], NUMBERS_ZH[len(grounds)]
+    name, name_zh, order = bare_en([thing]), bare_zh(thing), ", then on ".join(names)
     return Instructions(
         (
-            f"the same {bare_en([thing])} on {', '.join(names)}",
-            f"Show the same {bare_en([thing])} in {num} pictures: on {listed_en(names)}.",
-            f"Make {num} pictures of the same {bare_en([thing])} that differ in the background alone: first on {', then on '.join(names)}.",
+            f"the same {name} on {', '.join(names)}",
+            f"Show the same {name} in {num} pictures: on {listed_en(names)}.",
+            f"Make {num} pictures of the same {name} that differ in the background alone: first on {order}.",
         ),
         (
-            f"同样的{bare_zh(thing)}，{names_zh}",
-            f"用{num_zh}张图展示同样的{bare_zh(thing)}：{names_zh}。",
-            f"画{num_zh}张只有背景不同的图，都是同样的{bare_zh(thing)}，依次是{names_zh}。",
+            f"同样的{name_zh}，{names_zh}",
+            f"用{num_zh}张图展示同样的{name_zh}：{names_zh}。",
+            f"画{num_zh}张只有背景不同的图，都是同样的{name_zh}，依次是{names_zh}。",
         ),
     )
 
@@ -98,7 +100,7 @@ def growing(thing: PlacedThing) -> Instructions:
         (
             f"{name} growing in three steps",
             f"Show the {name} growing: small, medium-sized, large.",
-            f"Make three pictures of the same {name} in which it grows, small at first, then medium-sized, then large, with nothing else changed.",
+            f"Make three pictures of the same {name} that grows: small, then medium-sized, then large, nothing else changed.",
         ),
         (
             f"{name_zh}越来越大，三张图",
@@ -112,12 +114,13 @@ def one_more_each(things: Sequence[PlacedThing]) -> Instructions:
     """Ask for a sequence in which one thing joins in each picture."""
     phrases, phrases_zh = [phrase_en([each]) for each in things], [phrase_zh([each]) for each in things]
     placed, num, num_zh = [placed_en([each]) for each in things], NUMBERS_EN[len(things)], NUMBERS_ZH[len(things)]
-    placed_zh = [f"{PLACES_ZH[each.place] if each.place else ''}{phrase}" for each, phrase in zip(things, phrases_zh, strict=True)]
+    places_zh = [PLACES_ZH[each.place] if each.place else "" for each in things]
+    placed_zh = [f"{place}{phrase}" for place, phrase in zip(places_zh, phrases_zh, strict=True)]
     return Instructions(
         (
             f"one more in each picture: {', '.join(phrases)}",
             f"Make {num} pictures in which one thing is added each time: {', then '.join(placed)}.",
-            f"Make a sequence of {num} pictures. Each keeps all of the picture before and adds one thing: {', then '.join(placed)}.",
+            f"Make a sequence of {num} pictures, each with all of the one before and one thing more: {', then '.join(placed)}.",
         ),
         (
             f"每张图多一样：{'、'.join(phrases_zh)}",
@@ -131,6 +134,12 @@ def _levels(en: str, zh: str) -> Instructions:
     return Instructions(
         (en, f"{en[:1].upper()}{en[1:]}.", f"{en[:1].upper()}{en[1:]}{_KEEP_EN}"), (zh, f"{zh}。", f"{zh}{_KEEP_ZH}")
     )
+
+
+def _put_zh(things: Sequence[PlacedThing]) -> str:
+    if not all(each.place for each in things):
+        return f"{'、'.join(bare_zh(each) for each in things)}放在一起"
+    return "，".join(f"{bare_zh(each)}放在{PLACES_ZH[each.place]}" for each in things if each.place)
 
 
 def _is_alone(thing: PlacedThing, scene: SceneTruth) -> bool:

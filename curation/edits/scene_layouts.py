@@ -92,7 +92,7 @@ def is_free(box: Box, others: Sequence[PlacedThing], size_px: int) -> bool:
     """Whether a box keeps its distance from all others."""
     room = _CLEARANCE * size_px
     return all(
-        box[0] - room >= other.box[2] or other.box[0] - room >= box[2] or box[1] - room >= other.box[3] or other.box[1] - room >= box[3]
+        any(box[axis] - room >= other.box[axis + 2] or other.box[axis] - room >= box[axis + 2] for axis in (0, 1))
         for other in others
     )
 

@@ -31,14 +31,14 @@ class Family(NamedTuple):
 def gathered(stock: Stock, draw: Draw) -> Family | None:
     """Two to ten portraits, and the scene with all their things; None when they are not all seen on the drawn ground."""
     num = _num_references(draw)
-    looks = [look_of(thing, draw, thing.id, chance=0.25) for thing in draw.some(stock.things, min(num, len(stock.things)), "things")]
+    things = draw.some(stock.things, min(num, len(stock.things)), "things")
+    looks = [look_of(thing, draw, thing.id, chance=0.25) for thing in things]
     ground = draw.pick(stock.plain, "ground")
     portraits = [_portrait(stock, look, draw, number) for number, look in enumerate(looks)]
     if not are_seen(looks, ground) or not all(portraits):
         return None
-    things = _laid_out(stock, looks, draw)
-    target = SceneTruth(size_px=stock.size_px, ground=ground, things=things)
-    return Family("gather", tuple(filter(None, portraits)), (target,), asking.gather(things, ground))
+    target = SceneTruth(size_px=stock.size_px, ground=ground, things=_laid_out(stock, looks, draw))
+    return Family("gather", tuple(filter(None, portraits)), (target,), asking.gather(target.things, ground))
 
 
 def a_set(stock: Stock, draw: Draw) -> Family | None:
@@ -59,7 +59,8 @@ def _portrait(stock: Stock, look: Look, draw: Draw, *name: str | int) -> SceneTr
 
 
 def _alone(stock: Stock, look: Look, ground: Ground) -> SceneTruth:
-    return SceneTruth(size_px=stock.size_px, ground=ground, things=(placed(look, (0.5, 0.5), ALONE_SHARE, size_px=stock.size_px),))
+    thing = placed(look, (0.5, 0.5), ALONE_SHARE, size_px=stock.size_px)
+    return SceneTruth(size_px=stock.size_px, ground=ground, things=(thing,))
 
 
 def _laid_out(stock: Stock, looks: Sequence[Look], draw: Draw) -> tuple[PlacedThing, ...]:

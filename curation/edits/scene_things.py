@@ -17,7 +17,7 @@ from curation.decode import resized
 from curation.edits.composing import COLUMNS as COMPOSING_COLUMNS
 from curation.edits.composing import Parent, parents_of
 from curation.edits.scene_drawing import coloured, cutout, ground_pixels
-from models.perception.colour_words import HUES, dominant_hue, is_truly, oklab
+from models.perception.colour_words import HUES, colour_word, dominant_hue, is_truly, oklab
 from models.perception.scene_truth import Ground
 
 COLUMNS: tuple[str, ...] = (*COMPOSING_COLUMNS, "alpha_cover", "image_features")
@@ -66,8 +66,8 @@ def candidates(images: pa.Table, names: Sequence[str] | None, *, style: str, num
     if names is not None:
         missing = sorted(set(names) - {parent.picture.facts.name_en for parent, _ in able})
         if missing:
-            listed = ", ".join(sorted(parent.picture.facts.name_en for parent, _ in able)[:12])
-            raise ValueError(f"things {missing} are no training pictures of style {style!r} that can be cut out; there are {listed}, ...")
+            listed = ", ".join(sorted(one.picture.facts.name_en for one, _ in able))
+            raise ValueError(f"{missing} are no training pictures of style {style!r} to cut out; there are {listed}")
         return [parent for parent, _ in able if parent.picture.facts.name_en in names]
     if len(able) < num:
         raise ValueError(f"{num} things asked for, {len(able)} training pictures of style {style!r} can be cut out; ask for fewer")
@@ -80,7 +80,8 @@ def measured(parent: Parent, encoded: bytes, grounds: Sequence[Ground]) -> Thing
     rgba = cutout(encoded)
     height, width = rgba.shape[:2]
     small = resized(rgba, *(max(1, round(_MEASURE_PX * each / max(height, width))) for each in (height, width)))
-    looks = {"": small} | {word: coloured(small, word) for word in HUES if dominant_hue(_drawn(small)) is not None}
+    own = colour_word(_drawn(small)) if dominant_hue(_drawn(small)) is not None else None
+    looks = {"": small} | {word: coloured(small, word) for word in HUES if own not in (None, word)}
     looks = {word: look for word, look in looks.items() if not word or is_truly(word, _drawn(look))}
     shades = {ground.name: _shades(ground) for ground in grounds}
     visible = frozenset((word, name) for word, look in looks.items() for name, shade in shades.items() if _is_seen(look, shade))
@@ -90,17 +91,13 @@ def measured(parent: Parent, encoded: bytes, grounds: Sequence[Ground]) -> Thing
 
 def _able(images: pa.Table, style: str) -> list[tuple[Parent, Float[np.ndarray, " f"]]]:
     """Training pictures with a short name for one thing that can be counted, and their unit features."""
-    rows = images.to_pylist()
+    rows = {row["id"]: row for row in images.select(list(COLUMNS)).to_pylist()}
     found = [
         (parent, _unit(np.asarray(row["image_features"], np.float64)))
-        for parent, row in zip(parents_of(images.select(list(COMPOSING_COLUMNS))), sorted(_sources(rows), key=lambda row: row["id"]), strict=True)
-        if _is_able(parent, row, style)
+        for parent in parents_of(images)
+        if _is_able(parent, row := rows[parent.picture.id], style)
     ]
     return list({parent.picture.facts.name_en: (parent, features) for parent, features in found}.values())
-
-
-def _sources(rows: Sequence[Mapping]) -> list[Mapping]:
-    return [row for row in rows if not row["parents"]]
 
 
 def _is_able(parent: Parent, row: Mapping, style: str) -> bool:

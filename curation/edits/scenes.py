@@ -1,10 +1,10 @@
-"""A corpus of composed scenes whose truth is exact: cut-outs on plain and photographic grounds, with edits, compositions and sets.
+"""Composed scenes whose truth is exact: cut-outs on plain and photographic grounds, with edits, compositions and sets.
 
 `plan` needs the metadata of the pictures and, once for each of the few things it uses, what that thing can be
 (`scene_things.measured`). It is deterministic, keyed by the seed. `compose_scene` draws one scene in a worker.
 
-What is held out is held out by combination: (thing, colour), (thing, place) and (thing, number) are split by hash. Every word is seen
-in training, and so are most of its combinations; a scene with a combination that is not is `heldout` and no training sample
+What is held out is held out by combination: (thing, colour), (thing, place) and (thing, number) are split by hash. Every word is
+seen in training, and so are most of its combinations; a scene with a combination that is not is `heldout` and no training sample
 touches it. So a held-out scene asks for what was learnt in parts.
 """
 
@@ -198,10 +198,9 @@ class _Planner:
         return list(found.values())
 
     def _edit(self, shown: Sequence[SceneTruth]) -> None:
-        """Edits of scenes in turn, kinds in turn; of both splits, those held out being so for what they begin with or lead to."""
+        """Edits of scenes in turn, kinds in turn; held out when what they begin with or lead to is."""
         wanted = self._wanted(round(self.config.edits_per_scene * sum(self._split(each) == "train" for each in shown)))
-        scenes = [each for _, each in sorted((unit_draw("order", self.config.seed, scene_id(each)), each.model_dump_json()) for each in shown)]
-        truths = [SceneTruth.model_validate_json(each) for each in scenes]
+        truths = sorted(shown, key=lambda each: unit_draw("order", self.config.seed, scene_id(each)))
         for turn, draw in enumerate(self._draws("edit", sum(wanted.values()))):
             if not any(wanted.values()):
                 break
@@ -232,10 +231,12 @@ class _Planner:
         for each in truths:
             self._enter(each)
         shows = captions_en(family.targets[0])[0]
-        self._samples[family.kind, references, targets] = Sample(task, family.kind, references, targets, family.texts, shows, split)
+        sample = Sample(task, family.kind, references, targets, family.texts, shows, split)
+        self._samples[family.kind, references, targets] = sample
 
     def _enter(self, truth: SceneTruth) -> str:
-        scene = Scene(truth, tuple(self._parents[each] for each in dict.fromkeys(one.thing for one in truth.things)), self._split(truth))
+        parents = tuple(self._parents[each] for each in dict.fromkeys(one.thing for one in truth.things))
+        scene = Scene(truth, parents, self._split(truth))
         return self._scenes.setdefault(scene.id, scene).id
 
     def _split(self, truth: SceneTruth) -> Split:
@@ -300,6 +301,7 @@ def _pair_row(sample: Sample) -> dict[str, object]:
     digest = hashlib.sha256("|".join((sample.kind, *sample.references, *sample.targets)).encode()).hexdigest()[:20]
     return {
         "id": f"{sample.kind}/{digest}", "task": sample.task, "kind": sample.kind, "reference_ids": list(sample.references),
-        "target_id": sample.targets[0], "instructions_en": list(sample.texts.en), "instructions_zh": list(sample.texts.zh),
-        "target_caption_en": sample.shows, "category": CATEGORY, "split": sample.split,
+        "target_id": sample.targets[0], "further_ids": list(sample.targets[1:]),
+        "instructions_en": list(sample.texts.en), "instructions_zh": list(sample.texts.zh), "target_caption_en": sample.shows,
+        "category": CATEGORY, "split": sample.split,
     }  # fmt: skip

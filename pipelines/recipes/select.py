@@ -4,6 +4,7 @@ from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights
 from curation.selections import SelectRules, TaskRule
 from curation.tables import TableRef
 from infra.storage import Workspace
+from pipelines.overrides import validated
 from pipelines.select import SelectConfig
 
 ALL = TaskRule(max_train=None, max_heldout=None, weight=1.0)
@@ -30,3 +31,14 @@ def default(workspace: Workspace) -> SelectConfig:
             compose=ALL, sets=ALL, captions=ENGLISH, seed=0,
         ),
     )  # fmt: skip
+
+
+def scenes(workspace: Workspace) -> SelectConfig:
+    """Every composed scene, for all four tasks.
+
+    Run:      seedbed select scenes
+    Hardware: one core, seconds
+    """
+    base = default(workspace).model_dump()
+    changed = {"name": "scenes", "pairs": {"uri": workspace.uri("tables", "scene_pairs.lance")}}
+    return validated(SelectConfig, {**base, **changed, "rules": {**base["rules"], "shown_sources": ("scene",)}})
