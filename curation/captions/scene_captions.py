@@ -51,17 +51,26 @@ def captions_en(truth: SceneTruth) -> tuple[str, str, str]:
 
 
 def captions_zh(truth: SceneTruth) -> tuple[str, str, str]:
-    """Short, medium and long caption in Chinese."""
+    """Short, medium and long caption in Chinese; three empty strings where a Chinese name is missing."""
+    if not all(each.name_zh for each in truth.things):
+        return ("", "", "")
     groups = groups_of(truth.things)
-    ground = ground_zh(truth.ground)
+    ground, places = ground_zh(truth.ground), [PLACES_ZH[group[0].place] if group[0].place else "" for group in groups]
     if truth.relation:
-        told = f"{phrase_zh(groups[0])}在{phrase_zh(groups[1])}的{_RELATIONS_ZH[truth.relation]}"
-        has = told
+        lies = _RELATIONS_ZH[truth.relation]
+        short = f"{_short_zh(groups[0])}在{_short_zh(groups[1])}的{lies}"
+        told = has = f"{phrase_zh(groups[0])}在{phrase_zh(groups[1])}的{lies}"
     else:
-        told = "，".join(f"{PLACES_ZH[group[0].place] if group[0].place else ''}{phrase_zh(group)}" for group in groups)
-        has = "，".join(f"{PLACES_ZH[group[0].place] if group[0].place else ''}有{phrase_zh(group)}" for group in groups)
-    total = f"{NUMBERS_ZH[len(truth.things)]}样东西" if len(truth.things) != 1 else "一样东西"
-    return (f"{told}，{ground}", f"{ground}上，{has}。", f"{ground}上正好有{total}，没有别的：{told}。")
+        short, told, has = (
+            "，".join(f"{place}{verb}{phrase(group)}" for place, group in zip(places, groups, strict=True))
+            for verb, phrase in (("", _short_zh), ("", phrase_zh), ("有", phrase_zh))
+        )
+    total = NUMBERS_ZH[len(truth.things)]
+    return (
+        f"{short}，{ground.removeprefix('模糊的')}",
+        f"{ground}上，{has}。",
+        f"{ground}上正好有{total}样东西，没有别的：{told}。",
+    )
 
 
 def ground_en(ground: Ground) -> str:
@@ -112,6 +121,13 @@ def bare_zh(each: PlacedThing) -> str:
     size = f"{SIZES_ZH[each.size]}的" if each.size else ""
     colour = COLOURS_ZH[each.colour] if each.colour else ""
     return f"{size}{colour}{'的' if colour else ''}{each.name_zh}"
+
+
+def _short_zh(group: Sequence[PlacedThing]) -> str:
+    """As one types it: "绿色柠檬", "三个绿色柠檬"."""
+    first = group[0]
+    count = "" if len(group) == 1 else f"{NUMBERS_ZH[len(group)]}{first.counter_zh}"
+    return f"{count}{SIZES_ZH.get(first.size, '')}{COLOURS_ZH[first.colour] if first.colour else ''}{first.name_zh}"
 
 
 def listed_en(phrases: Sequence[str]) -> str:

@@ -29,7 +29,8 @@ MOST_NAME_WORDS = 2
 LOST_DISTANCE = 0.13
 """A pixel of OKLab this near to the ground is not seen on it."""
 MAX_LOST_SHARE = 0.35
-_MEASURE_PX = 32
+_MEASURES_PX = (18, 40)
+"""Sizes in which a thing is measured: about the smallest and the largest it is drawn in."""
 _COUNTERS_ZH: Mapping[str, str] = {"animal": "只", "plant-flower": "朵", "plant-other": "棵"}
 
 
@@ -70,7 +71,7 @@ def candidates(images: pa.Table, names: Sequence[str] | None, *, style: str, num
             raise ValueError(f"{missing} are no training pictures of style {style!r} to cut out; there are {listed}")
         return [parent for parent, _ in able if parent.picture.facts.name_en in names]
     if len(able) < num:
-        raise ValueError(f"{num} things asked for, {len(able)} training pictures of style {style!r} can be cut out; ask for fewer")
+        raise ValueError(f"{num} things asked for, {len(able)} training pictures of style {style!r} can be cut out; ask for less")
     chosen = _most_distinct(np.stack([features for _, features in able]), num)
     return [able[place][0] for place in sorted(chosen)]
 
@@ -79,14 +80,16 @@ def measured(parent: Parent, encoded: bytes, grounds: Sequence[Ground]) -> Thing
     """What a picture can be when it is cut out and put on these grounds."""
     rgba = cutout(encoded)
     height, width = rgba.shape[:2]
-    small = resized(rgba, *(max(1, round(_MEASURE_PX * each / max(height, width))) for each in (height, width)))
-    own = colour_word(_drawn(small)) if dominant_hue(_drawn(small)) is not None else None
-    looks = {"": small} | {word: coloured(small, word) for word in HUES if own not in (None, word)}
-    looks = {word: look for word, look in looks.items() if not word or is_truly(word, _drawn(look))}
-    shades = {ground.name: _shades(ground) for ground in grounds}
-    visible = frozenset((word, name) for word, look in looks.items() for name, shade in shades.items() if _is_seen(look, shade))
-    colours = tuple(word for word in looks if word)
-    return Thing(parent, _counter_zh(parent.picture.subcategory), width / height, colours, visible)
+    longer = max(height, width)
+    sized = [resized(rgba, max(1, height * each // longer), max(1, width * each // longer)) for each in _MEASURES_PX]
+    looks = {word: [coloured(each, word) for each in sized] for word in ("", *_colours(sized))}
+    visible = frozenset(
+        (word, ground.name)
+        for ground, shades in ((ground, _shades(ground)) for ground in grounds)
+        for word, each in looks.items()
+        if all(_is_seen(look, shades) for look in each)
+    )
+    return Thing(parent, _counter_zh(parent.picture.subcategory), width / height, tuple(looks)[1:], visible)
 
 
 def _able(images: pa.Table, style: str) -> list[tuple[Parent, Float[np.ndarray, " f"]]]:
@@ -105,7 +108,7 @@ def _is_able(parent: Parent, row: Mapping, style: str) -> bool:
     words = facts.name_en.split()
     return (
         parent.picture.split == "train" and facts.style == style and not facts.tone and not facts.colour
-        and bool(facts.name_zh) and 0 < len(words) <= MOST_NAME_WORDS and english.is_countable(facts.name_en)
+        and 0 < len(words) <= MOST_NAME_WORDS and english.is_countable(facts.name_en)
         and row["image_features"] is not None and MIN_COVER <= row["alpha_cover"] <= MAX_COVER
     )  # fmt: skip
 
@@ -122,6 +125,14 @@ def _most_distinct(features: Float[np.ndarray, "n f"], num: int) -> list[int]:
         chosen.append(int(np.argmin(nearest)))
         nearest = np.maximum(nearest, features @ features[chosen[-1]])
     return chosen
+
+
+def _colours(sized: Sequence[UInt8[np.ndarray, "_ _ 4"]]) -> list[str]:
+    """Words that are true of it in every size once it is coloured so; not the one for the colour it has."""
+    if any(dominant_hue(_drawn(each)) is None for each in sized):
+        return []
+    others = [word for word in HUES if word != colour_word(_drawn(sized[-1]))]
+    return [word for word in others if all(is_truly(word, _drawn(coloured(each, word))) for each in sized)]
 
 
 def _drawn(rgba: UInt8[np.ndarray, "y x 4"]) -> UInt8[np.ndarray, "n 3"]:

@@ -3,9 +3,9 @@
 `plan` needs the metadata of the pictures and, once for each of the few things it uses, what that thing can be
 (`scene_things.measured`). It is deterministic, keyed by the seed. `compose_scene` draws one scene in a worker.
 
-What is held out is held out by combination: (thing, colour), (thing, place) and (thing, number) are split by hash. Every word is
-seen in training, and so are most of its combinations; a scene with a combination that is not is `heldout` and no training sample
-touches it. So a held-out scene asks for what was learnt in parts.
+What is held out is held out by combination: of every colour, place and number some of the things that can have it are held out,
+by a keyed draw. So every word and every thing is seen in training, and most combinations are; a scene with a combination that is
+not is `heldout` and no training sample touches it. A held-out scene asks for what was learnt in parts.
 """
 
 import hashlib
@@ -28,12 +28,14 @@ from curation.edits.scene_sets import Family, a_set, gathered
 from curation.edits.scene_things import Thing
 from curation.splits import unit_draw
 from curation.tables import PAIRS_SCHEMA, Split
-from models.perception.scene_truth import LEVELS, Ground, SceneTruth
+from models.perception.colour_words import HUES
+from models.perception.scene_truth import LEVELS, PLACES, Ground, SceneTruth
 
 CATEGORY = "Scenes"
 """Category of every scene; its subcategory is its level."""
-_MOST_TRIES = 40
-"""Draws for each scene asked for, before the stock is found too small for it."""
+_PATIENCE = 2000
+"""Draws without a find after which a count is given up: the stock is too small for it."""
+_HELDOUT_NUMBERS = (2, 3, 4, 5, 6)
 
 
 class LevelCounts(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -145,10 +147,16 @@ def combinations(truth: SceneTruth) -> frozenset[tuple[str, str, str]]:
     return frozenset(found | {(thing, "number", str(num)) for thing, num in numbers.items() if num > 1})
 
 
-def split_of_scene(truth: SceneTruth, *, heldout_share: float, seed: int) -> Split:
-    """Held out when one of its combinations is."""
-    draws = (unit_draw("combination", seed, *each) for each in combinations(truth))
-    return "heldout" if any(draw < heldout_share for draw in draws) else "train"
+def heldout_combinations(things: Sequence[Thing], *, share: float, seed: int) -> frozenset[tuple[str, str, str]]:
+    """Of each colour, place and number the things held out with it: `share` of those that can have it, at least one of two."""
+    able = {("colour", colour): [each.id for each in things if colour in each.colours] for colour in HUES}
+    able |= {("place", place): [each.id for each in things] for place in PLACES}
+    able |= {("number", str(num)): [each.id for each in things] for num in _HELDOUT_NUMBERS}
+    found = set()
+    for (kind, value), ids in able.items():
+        order = sorted(ids, key=lambda thing: unit_draw("combination", seed, thing, kind, value))
+        found |= {(thing, kind, value) for thing in order[: max(1, round(share * len(ids))) if len(ids) > 1 else 0]}
+    return frozenset(found)
 
 
 def plan_scenes(things: Sequence[Thing], config: ScenesConfig) -> ScenePlan:
@@ -168,6 +176,7 @@ class _Planner:
         plain, photos = (tuple(each for each in grounds if each.kind == kind) for kind in ("plain", "photo"))
         self.stock = Stock(tuple(things), plain, photos, config.size_px)
         self.config = config
+        self.heldout = heldout_combinations(things, share=config.heldout_share, seed=config.seed)
         self._scenes: dict[str, Scene] = {}
         self._samples: dict[tuple[object, ...], Sample] = {}
 
@@ -186,39 +195,29 @@ class _Planner:
         """Scenes of a level, of both splits, entered into the plan."""
         found: dict[str, SceneTruth] = {}
         wanted = self._wanted(getattr(self.config.scenes, level))
-        for draw in self._draws(level, sum(wanted.values())):
+        for draw in self._draws(level, wanted):
             truth = scene_of(level, self.stock, draw)
-            if truth is None or scene_id(truth) in found or not wanted[self._split(truth)]:
-                continue
-            wanted[self._split(truth)] -= 1
-            found[self._enter(truth)] = truth
-            if not any(wanted.values()):
-                break
-        self._require(wanted, level)
+            if truth is not None and scene_id(truth) not in found and wanted[self._split(truth)]:
+                wanted[self._split(truth)] -= 1
+                found[self._enter(truth)] = truth
         return list(found.values())
 
     def _edit(self, shown: Sequence[SceneTruth]) -> None:
         """Edits of scenes in turn, kinds in turn; held out when what they begin with or lead to is."""
         wanted = self._wanted(round(self.config.edits_per_scene * sum(self._split(each) == "train" for each in shown)))
         truths = sorted(shown, key=lambda each: unit_draw("order", self.config.seed, scene_id(each)))
-        for turn, draw in enumerate(self._draws("edit", sum(wanted.values()))):
-            if not any(wanted.values()):
-                break
+        for turn, draw in enumerate(self._draws("edit", wanted)):
             before, kind = truths[turn % len(truths)], EDIT_KINDS[(turn + turn // len(truths)) % len(EDIT_KINDS)]
             made = edited(kind, before, self.stock, draw)
             if made is not None:
                 self._add(Family(kind, (before,), (made.after,), made.texts), "edit", wanted)
-        self._require(wanted, "edit")
 
     def _group(self, what: str, num: int, make: Callable[[Stock, Draw], Family | None]) -> None:
         wanted = self._wanted(num)
-        for draw in self._draws(what, sum(wanted.values())):
-            if not any(wanted.values()):
-                break
+        for draw in self._draws(what, wanted):
             family = make(self.stock, draw)
             if family is not None:
                 self._add(family, "compose" if what == "gather" else "set", wanted)
-        self._require(wanted, what)
 
     def _add(self, family: Family, task: Literal["edit", "compose", "set"], wanted: dict[Split, int]) -> None:
         """Enter a sample and its scenes, when one of its split is still wanted and it is not there yet."""
@@ -230,8 +229,9 @@ class _Planner:
         wanted[split] -= 1
         for each in truths:
             self._enter(each)
-        shows = captions_en(family.targets[0])[0]
-        sample = Sample(task, family.kind, references, targets, family.texts, shows, split)
+        is_named_zh = all(thing.name_zh for each in truths for thing in each.things)
+        texts = family.texts if is_named_zh else family.texts._replace(zh=("", "", ""))
+        sample = Sample(task, family.kind, references, targets, texts, captions_en(family.targets[0])[0], split)
         self._samples[family.kind, references, targets] = sample
 
     def _enter(self, truth: SceneTruth) -> str:
@@ -240,20 +240,28 @@ class _Planner:
         return self._scenes.setdefault(scene.id, scene).id
 
     def _split(self, truth: SceneTruth) -> Split:
-        return split_of_scene(truth, heldout_share=self.config.heldout_share, seed=self.config.seed)
+        return "heldout" if combinations(truth) & self.heldout else "train"
 
     def _wanted(self, num: int) -> dict[Split, int]:
         return {"train": num, "heldout": round(num * self.config.heldout_ratio)}
 
-    def _draws(self, what: str, num: int) -> Iterator[Draw]:
-        return (Draw(("scenes", self.config.seed, what, number)) for number in range(_MOST_TRIES * num))
+    def _draws(self, what: str, wanted: Mapping[Split, int]) -> Iterator[Draw]:
+        """Draws until nothing of `wanted`, which the caller counts down, is left.
 
-    def _require(self, wanted: Mapping[Split, int], what: str) -> None:
-        if any(wanted.values()):
-            raise ValueError(
-                f"{what}: {wanted['train']} training and {wanted['heldout']} held-out samples could not be drawn from "
-                f"{len(self.stock.things)} things on {len(self.stock.plain)} plain grounds; ask for fewer, or give more things"
-            )
+        Raises:
+            ValueError: `_PATIENCE` draws in a row gave nothing that was wanted.
+        """
+        left, number, last = sum(wanted.values()), 0, 0
+        while left:
+            yield Draw(("scenes", self.config.seed, what, number))
+            number += 1
+            if sum(wanted.values()) < left:
+                left, last = sum(wanted.values()), number
+            if number - last > _PATIENCE:
+                raise ValueError(
+                    f"{what}: {wanted['train']} training and {wanted['heldout']} held-out samples could not be drawn from "
+                    f"{len(self.stock.things)} things on {len(self.stock.plain)} plain grounds; ask for fewer or give more things"
+                )
 
 
 def compose_scene(scene: Scene, encoded: Sequence[bytes]) -> Composed:

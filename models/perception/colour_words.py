@@ -22,6 +22,8 @@ LIGHTNESS: Mapping[str, tuple[float, float]] = {
 
 CHROMATIC = 0.055
 """Chroma from which a pixel has a hue at all."""
+VIVID = 0.075
+"""Chroma that a colour needs to be told by: what is paler changes its hue when it is compressed."""
 MIN_SHARE = 0.30
 """Share of a thing's pixels that has to have a hue before the thing has a colour."""
 _NEAR = 45.0
@@ -83,11 +85,11 @@ def colour_word(rgb: UInt8[np.ndarray, "n 3"]) -> str:
 
 
 def is_truly(word: str, rgb: UInt8[np.ndarray, "n 3"]) -> bool:
-    """Whether people would call these pixels so: most of their colour is of that hue, at a lightness the word is used for."""
+    """Whether people would call these pixels so: most of them have that hue, vivid, at a lightness the word is used for."""
     if colour_word(rgb) != word:
         return False
     lab = oklab(rgb)
-    own = (np.hypot(lab[:, 1], lab[:, 2]) > CHROMATIC) & (_angle(hue_of(lab), HUES[word]) < 25)
+    own = (np.hypot(lab[:, 1], lab[:, 2]) > VIVID) & (_angle(hue_of(lab), HUES[word]) < 25)
     low, high = LIGHTNESS[word]
     return bool(own.mean() >= 0.5 and low <= np.median(lab[own, 0]) <= high)
 

@@ -1,9 +1,9 @@
 """Which facts of a composed scene a picture shows, found without being told where to look.
 
-Regions that differ from the ground (`scene_regions`) are classified by a head that is fitted, in closed form, on pictures whose truth
-is known: it tells every thing of the vocabulary from the others and all of them from halves of things, things that touch and
-spots of a photograph. Among nested regions those stay that look most like whole things. What was found (things with boxes and
-colours, the ground) is then held against what was stated.
+Regions that differ from the ground (`scene_regions`) are classified by a head that is fitted, in closed form, on pictures whose
+truth is known: it tells every thing of the vocabulary from the others and all of them from halves of things, things that touch
+and spots of a photograph. Among nested regions those stay that look most like whole things. What was found (things with boxes
+and colours, the ground) is then held against what was stated.
 
 n regions · f features · d hidden · c classes
 """
@@ -13,7 +13,7 @@ from typing import Literal, NamedTuple
 
 import cv2
 import numpy as np
-from jaxtyping import Float32, UInt8
+from jaxtyping import Float32, Int64, UInt8
 
 from models.perception.colour_words import colour_word, srgb
 from models.perception.scene_regions import WORK_PX, Region, Regions, regions_of
@@ -72,10 +72,11 @@ class SceneChecker:
     """Looks for the things of one corpus; made by `fit`."""
 
     def __init__(
-        self, vocabulary: Sequence[str], head: "_Head", grounds: Mapping[str, Float32[np.ndarray, "_ 9"]], scale: Float32[np.ndarray, " 9"]
+        self, vocabulary: Sequence[str], head: "_Head", grounds: Mapping[str, Float32[np.ndarray, "_ 9"]]
     ) -> None:
         self.vocabulary = tuple(vocabulary)
-        self._head, self._grounds, self._scale = head, grounds, scale
+        self._head, self._grounds = head, grounds
+        self._scale = np.concatenate(list(grounds.values())).std(0) + np.float32(1e-3)
 
     @classmethod
     def fit(cls, examples: Iterable[tuple[UInt8[np.ndarray, "_ _ 3"], SceneTruth]]) -> "SceneChecker":
@@ -97,10 +98,10 @@ class SceneChecker:
         if not labelled:
             raise ValueError("no regions to fit a checker on; give it pictures of composed scenes with their truth")
         vocabulary = sorted({label for _, label in labelled} - {""})
-        classes = ["", *vocabulary]
-        head = _Head.fit(np.stack([each for each, _ in labelled]), np.array([classes.index(label) for _, label in labelled]), len(classes))
-        stacked = {name: np.stack(each) for name, each in grounds.items()}
-        return cls(vocabulary, head, stacked, np.concatenate(list(stacked.values())).std(0) + np.float32(1e-3))
+        place = {label: number for number, label in enumerate(("", *vocabulary))}
+        labels = np.array([place[label] for _, label in labelled])
+        head = _Head.fit(np.stack([each for each, _ in labelled]), labels, num_classes=len(place))
+        return cls(vocabulary, head, {name: np.stack(each) for name, each in grounds.items()})
 
     def look(self, picture: UInt8[np.ndarray, "y x 3"]) -> Seen:
         """What the picture shows; nothing of any truth goes in."""
@@ -110,10 +111,10 @@ class SceneChecker:
         scores = self._head(np.stack([_features(seen, region) for region in seen.regions]))
         best = scores[:, 1:].argmax(1)
         values = scores[np.arange(len(scores)), best + 1] - np.maximum(scores[:, 0], 0.0)
-        things = [
-            Found(self.vocabulary[best[place]], _colour_of(seen, seen.regions[place]), seen.regions[place].box, float(values[place]))
-            for place in _chosen(seen.regions, values)
-        ]
+        things = []
+        for place in _chosen(seen.regions, values):
+            region = seen.regions[place]
+            things.append(Found(self.vocabulary[best[place]], _colour_of(seen, region), region.box, float(values[place])))
         return Seen(things, self._ground_of(seen))
 
     def check(self, picture: UInt8[np.ndarray, "y x 3"], truth: SceneTruth) -> list[Fact]:
@@ -126,8 +127,8 @@ class SceneChecker:
 
     def _ground_of(self, seen: Regions) -> str:
         """The ground of the nearest example."""
-        distances = {name: float((((each - seen.ground) / self._scale) ** 2).sum(1).min()) for name, each in self._grounds.items()}
-        return min(distances, key=lambda name: (distances[name], name))
+        away = {name: float((((each - seen.ground) / self._scale) ** 2).sum(1).min()) for name, each in self._grounds.items()}
+        return min(away, key=lambda name: (away[name], name))
 
 
 def facts_held(seen: Seen, truth: SceneTruth) -> list[Fact]:
@@ -182,11 +183,14 @@ def _relation(seen: Seen, truth: SceneTruth) -> Fact:
 class _Head:
     """Ridge regression on random cosine features (Rahimi & Recht 2007) to one-hot classes, the first of which is "no thing"."""
 
-    def __init__(self, mean: Float32[np.ndarray, " f"], projection: Float32[np.ndarray, "f d"], phase: Float32[np.ndarray, " d"], weights: Float32[np.ndarray, "d1 c"]) -> None:
+    def __init__(
+        self, mean: Float32[np.ndarray, " f"], projection: Float32[np.ndarray, "f d"], phase: Float32[np.ndarray, " d"],
+        weights: Float32[np.ndarray, "d1 c"],
+    ) -> None:  # fmt: skip
         self._mean, self._projection, self._phase, self._weights = mean, projection, phase, weights
 
     @classmethod
-    def fit(cls, features: Float32[np.ndarray, "n f"], labels: np.ndarray, num_classes: int) -> "_Head":
+    def fit(cls, features: Float32[np.ndarray, "n f"], labels: Int64[np.ndarray, " n"], *, num_classes: int) -> "_Head":
         """Classes weigh the same however often they were seen."""
         mean = features.mean(0)
         centred = features - mean
@@ -196,16 +200,19 @@ class _Head:
         phase = draws.uniform(0, 2 * np.pi, _HIDDEN).astype(np.float32)
         hidden = _hidden(centred, projection, phase)
         counts = np.bincount(labels, minlength=num_classes).clip(1)
-        weights = (len(labels) / num_classes / counts[labels]).astype(np.float32)[:, None]
-        gram = (hidden * weights).T @ hidden + _RIDGE * np.eye(hidden.shape[1], dtype=np.float32)
-        solution = np.linalg.solve(gram.astype(np.float64), ((hidden * weights).T @ np.eye(num_classes, dtype=np.float32)[labels]).astype(np.float64))
-        return cls(mean, projection, phase, solution.astype(np.float32))
+        weighed = hidden * (len(labels) / num_classes / counts[labels]).astype(np.float32)[:, None]
+        gram = (weighed.T @ hidden).astype(np.float64) + _RIDGE * np.eye(hidden.shape[1])
+        targets = (weighed.T @ np.eye(num_classes, dtype=np.float32)[labels]).astype(np.float64)
+        return cls(mean, projection, phase, np.linalg.solve(gram, targets).astype(np.float32))
 
     def __call__(self, features: Float32[np.ndarray, "n f"]) -> Float32[np.ndarray, "n c"]:
         return _hidden(features - self._mean, self._projection, self._phase) @ self._weights
 
 
-def _hidden(centred: Float32[np.ndarray, "n f"], projection: Float32[np.ndarray, "f d"], phase: Float32[np.ndarray, " d"]) -> Float32[np.ndarray, "n d1"]:
+def _hidden(
+    centred: Float32[np.ndarray, "n f"], projection: Float32[np.ndarray, "f d"], phase: Float32[np.ndarray, " d"]
+) -> Float32[np.ndarray, "n d1"]:
+    """Cosines along random directions, and a constant."""
     cosines = np.cos(centred @ projection + phase) * np.float32(np.sqrt(2 / len(phase)) * 10)
     return np.concatenate([cosines, np.ones((len(centred), 1), np.float32)], 1)
 

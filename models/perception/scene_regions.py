@@ -22,7 +22,7 @@ WORK_PX = 96
 """Pictures are looked at in this size."""
 MIN_SIDE_SHARE = 0.10
 """Smaller regions are no things."""
-_JOIN_PX = 1
+_JOIN_PX = 2
 """Gaps of up to twice this many pixels inside a thing are closed."""
 _FRAME_PX = 3
 _PLAIN_DEVIATION = 0.035

@@ -10,7 +10,7 @@ Places are the nine cells of a 3 x 3 grid; boxes are in pixels of a square of `s
 from collections.abc import Sequence
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, model_validator
 
 Level = Literal["easy", "medium", "hard"]
 LEVELS: tuple[Level, ...] = ("easy", "medium", "hard")
@@ -72,6 +72,12 @@ class SceneTruth(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     relation: Relation | Literal[""] = ""
     """How the first of two things lies to the second, when that was stated instead of places."""
 
+    @model_validator(mode="after")
+    def _relates_two(self) -> "SceneTruth":
+        if self.relation and len(self.things) != 2:
+            raise ValueError(f"a relation is between two things, this scene has {len(self.things)}; state places instead")
+        return self
+
     @property
     def level(self) -> Level:
         """How much there is to get right.
@@ -100,6 +106,6 @@ def place_at(x: float, y: float) -> Place:
     return PLACES[3 * row + column]
 
 
-def centre_of(box: tuple[float, float, float, float], size_px: float) -> tuple[float, float]:
+def centre_of(box: Box, size_px: int) -> tuple[float, float]:
     """Middle of a box in shares of the picture's side."""
     return (box[0] + box[2]) / 2 / size_px, (box[1] + box[3]) / 2 / size_px

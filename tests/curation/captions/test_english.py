@@ -1,6 +1,15 @@
 import pytest
 
-from curation.captions.english import article, definite, indefinite, is_plural, is_sentence, lowered
+from curation.captions.english import (
+    article,
+    definite,
+    indefinite,
+    is_countable,
+    is_plural,
+    is_sentence,
+    lowered,
+    plural,
+)
 
 
 @pytest.mark.parametrize(
@@ -62,3 +71,19 @@ def test_plurals_that_only_look_like_it() -> None:
     assert [is_plural(name) for name in ("dress", "bus", "compass", "lens", "Christmas tree", "paw prints", "jeans")] == [
         False, False, False, False, False, True, True,
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("pear", "pears"), ("sandwich", "sandwiches"), ("blueberry", "blueberries"), ("wolf", "wolves"), ("mouse", "mice"),
+        ("pot of stew", "pots of stew"), ("lollipop", "lollipops"), ("goose", "geese"), ("fish", "fish"), ("box", "boxes"),
+    ],
+)  # fmt: skip
+def test_several_things_take_the_plural(name: str, expected: str) -> None:
+    assert plural(name) == expected
+
+
+@pytest.mark.parametrize(("name", "expected"), [("pear", True), ("grapes", False), ("bread", False), ("Mount Fuji", False)])
+def test_only_single_things_are_counted(name: str, expected: bool) -> None:
+    assert is_countable(name) is expected
