@@ -27,6 +27,7 @@ from curation.tables import CAPTION_SCHEMA, IMAGES_SCHEMA, PAIRS_SCHEMA, VERDICT
 from curation.takedown import read_blocked
 from curation.verdict import DecisionConfig
 from curation.workers import Actors
+from infra.errors import UserError
 from infra.session import Session
 from infra.tracking import Run
 from pipelines.caption import CAPTION
@@ -212,8 +213,9 @@ def _chunks(compositions: Sequence[Composition | Scene], row_ids: dict[str, int]
 
 
 def _as_json(composition: Composition | Scene) -> str:
-    adapter = _SCENE if isinstance(composition, Scene) else _COMPOSITION
-    return adapter.dump_json(composition).decode()
+    if isinstance(composition, Scene):
+        return _SCENE.dump_json(composition).decode()
+    return _COMPOSITION.dump_json(composition).decode()
 
 
 def _pictures_at(dataset: lance.LanceDataset, row_ids: Sequence[int]) -> dict[int, bytes]:

@@ -134,7 +134,7 @@ def _linear_of(lab: Float32[np.ndarray, "*shape 3"]) -> Float32[np.ndarray, "*sh
 
 def _is_in_gamut(lab: Float32[np.ndarray, "*shape 3"]) -> Bool[np.ndarray, "*shape 1"]:
     linear = _linear_of(lab)
-    return ((linear > -1e-4) & (linear < 1 + 1e-4)).all(-1, keepdims=True)
+    return np.all((linear > -1e-4) & (linear < 1 + 1e-4), axis=-1, keepdims=True)
 
 
 def _linear_table() -> Float32[np.ndarray, "256"]:

@@ -79,14 +79,14 @@ def _smooth_ground(
 ) -> tuple[Float32[np.ndarray, "y x 3"], Bool[np.ndarray, "y x"]]:
     """A cubic surface fitted to pixels that agree with it, begun from the frame."""
     terms = _terms(lab.shape[0])
-    weights, surface = np.where(frame, 1.0, 0.15), lab
+    weights, surface, distance = np.where(frame, 1.0, 0.15), lab, np.zeros(lab.shape[:2], np.float32)
     for _ in range(_ROUNDS):
         root = np.sqrt(weights).reshape(-1, 1)
         solution = np.linalg.lstsq(root * terms, root * lab.reshape(-1, 3), rcond=None)[0]
         surface = (terms @ solution).reshape(lab.shape).astype(np.float32)
-        distance = np.linalg.norm(lab - surface, axis=-1)
+        distance = np.sqrt(((lab - surface) ** 2).sum(-1))
         weights = 1.0 / (1.0 + (distance / 0.05) ** 4)
-    return surface, distance < THRESHOLDS[1]
+    return surface, np.less(distance, THRESHOLDS[1])
 
 
 def _terms(side: int) -> Float32[np.ndarray, "n k"]:
