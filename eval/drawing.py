@@ -14,7 +14,9 @@ from jaxtyping import UInt8
 from eval.render import png, read_png, to_image, to_pixels
 from eval.samples import Sample
 from models.autoencoder import Autoencoder
-from models.generate import Generator, ImageSize, Request, generate
+from models.generate import Generator, generate
+from models.picture_sizes import ImageSize
+from models.requests import Request
 from models.samplers import SamplerConfig
 
 Picture = UInt8[np.ndarray, "y x 3"]

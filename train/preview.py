@@ -19,7 +19,8 @@ from PIL import Image
 from pydantic import BaseModel
 from torch import Tensor
 
-from models.generate import Request, generate
+from models.generate import generate
+from models.requests import Request
 from train.objectives.flow import Flow
 
 _GAP_PX = 2

@@ -17,7 +17,9 @@ from ray import serve
 from torch import Tensor
 
 from models.bundle import read_manifest
-from models.generate import Generator, ImageSize, Request, generate
+from models.generate import Generator, generate
+from models.picture_sizes import ImageSize
+from models.requests import Request
 from pipelines.serve.messages import Job, Served
 from pipelines.serve.stamp import Stamp, encode_stamped_png
 

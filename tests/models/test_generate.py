@@ -5,7 +5,9 @@ import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.dit import DiT
-from models.generate import Generator, ImageSize, Request, generate
+from models.generate import Generator, generate
+from models.picture_sizes import ImageSize
+from models.requests import Request
 from models.samplers import SamplerConfig, Solver
 from models.sizes import DiTConfig
 from models.text import TEXT_WIDTH, TextEncoder
@@ -21,16 +23,10 @@ def generator() -> Generator:
     )
     dit = DiT(
         DiTConfig(
-            width=32,
-            depth=2,
-            num_heads=2,
-            num_kv_heads=1,
-            ffn_width=32,
-            latent_channels=4,
-            text_width=TEXT_WIDTH,
-            rope_axes=(4, 6, 6),
+            width=32, depth=2, num_heads=2, num_kv_heads=1, ffn_width=32, latent_channels=4, text_width=TEXT_WIDTH,
+            rope_axes=(4, 6, 6), labels=("t2i", "edit", "set", "flat"),
         )
-    )
+    )  # fmt: skip
     with torch.no_grad():
         for parameter in dit.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
@@ -90,3 +86,65 @@ def test_progress_is_reported_every_step(generator: Generator) -> None:
 def test_a_size_between_two_cells_is_refused(generator: Generator) -> None:
     with pytest.raises(ValueError, match="18x16 cannot be drawn: both sides must be multiples of 4 px"):
         generate(generator, [request("a red apple")._replace(size=ImageSize(16, 18))])
+
+
+def test_pictures_of_a_set_are_drawn_in_sight_of_earlier_ones_with_noise_of_their_own(generator: Generator) -> None:
+    sampler = SamplerConfig(num_steps=3, solver="multistep", guidance=2.0, reference_guidance=1.5, shift=1.0)
+    three, two = request("a cat", references=1)._replace(num_images=3), request("a dog", seed=9)._replace(num_images=2)
+    seen: list[tuple[int, int]] = []
+    together = generate(
+        generator, [three, request("one"), two], sampler=sampler, on_step=lambda done, total: seen.append((done, total))
+    )
+    assert seen[-1] == (9, 9)
+    assert len(together) == 6
+    alone = [*generate(generator, [three], sampler=sampler), *generate(generator, [two], sampler=sampler)]
+    for picture, expected in zip([*together[:3], *together[4:]], alone, strict=True):
+        torch.testing.assert_close(picture, expected, atol=1e-4, rtol=1e-4)
+    shorter = generate(generator, [three._replace(num_images=2)], sampler=sampler)
+    torch.testing.assert_close(torch.stack(shorter), torch.stack(alone[:2]), atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(alone[0], alone[1], atol=1e-2)
+
+
+def test_a_later_picture_depends_on_what_an_earlier_one_turned_out_to_be(generator: Generator) -> None:
+    sampler = SamplerConfig(num_steps=2, guidance=1.0, shift=1.0)
+    asked = request("a cat")._replace(num_images=2)
+    progress = generator.start([asked], sampler=sampler)
+    for _ in range(2):
+        progress = generator.step(progress)
+    other = progress._replace(now=progress.now._replace(latents=-progress.now.latents))
+    found = []
+    for each in (progress, other):
+        while not each.is_done:
+            each = generator.step(each)
+        found.append(generator.finish(each)[1])
+    assert not torch.allclose(*found, atol=1e-3)
+
+
+@pytest.mark.parametrize("solver", ["euler", "heun", "multistep"])
+def test_outside_its_mask_a_picture_is_the_original_and_inside_it_is_drawn_to_fit(generator: Generator, solver: Solver) -> None:
+    torch.manual_seed(3)
+    sampler = SamplerConfig(num_steps=3, solver=solver, guidance=2.0, shift=1.0)
+    original, mask = torch.rand(3, 18, 22) * 2 - 1, torch.zeros(1, 18, 22)
+    mask[:, 4:9, 2:10] = 1.0
+    masked = Request("a hole", (original,), 5, None, mask=mask)
+    picture, plain = generate(generator, [masked, request("a red apple")], sampler=sampler)
+    assert picture.shape == original.shape
+    assert torch.equal(picture[:, mask[0] == 0], original[:, mask[0] == 0])
+    assert not torch.allclose(picture[:, mask[0] > 0], original[:, mask[0] > 0], atol=1e-2)
+    torch.testing.assert_close(plain, generate(generator, [request("a red apple")], sampler=sampler)[0], atol=1e-4, rtol=1e-4)
+    shifted = original.clone()
+    shifted[:, :, 16:] *= -1
+    other = generate(generator, [masked._replace(references=(shifted,))], sampler=sampler)[0]
+    assert not torch.allclose(picture[:, mask[0] > 0], other[:, mask[0] > 0], atol=1e-4)
+
+
+def test_tags_change_the_picture_and_unknown_ones_are_refused(generator: Generator) -> None:
+    plain, tagged = (generate(generator, [request("a cat")._replace(tags=tags)])[0] for tags in ((), ("flat",)))
+    assert not torch.allclose(plain, tagged, atol=1e-3)
+    with pytest.raises(ValueError, match="tag 'oil' is not known"):
+        generate(generator, [request("a cat")._replace(tags=("oil",))])
+
+
+def test_references_of_any_size_are_scaled_to_the_grid(generator: Generator) -> None:
+    odd = request("make it blue")._replace(references=(torch.zeros(3, 15, 33),), size=None)
+    assert generate(generator, [odd])[0].shape == (3, 12, 24)

@@ -22,7 +22,8 @@ from models.context import Context
 from models.cost import Cost, transformer_cost
 from models.dit import DiT, Marks
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
-from models.generate import Generator, ImageSize, load_autoencoder
+from models.generate import Generator, load_autoencoder
+from models.picture_sizes import ImageSize
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, flat, pack_clean, pack_noisy, target_index
