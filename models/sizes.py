@@ -39,10 +39,18 @@ class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         return sum(self.rope_axes)
 
 
-def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
+def micro(*, latent_channels: int, text_width: int) -> DiTConfig:
     """About 4 M parameters: learns a few hundred concepts on two CPU cores in minutes."""
     return DiTConfig(
         width=256, depth=4, num_heads=4, num_kv_heads=2, ffn_width=768,
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+    )  # fmt: skip
+
+
+def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
+    """About 6 M parameters: `micro` half as deep again."""
+    return DiTConfig(
+        width=256, depth=6, num_heads=4, num_kv_heads=2, ffn_width=768,
         latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
     )  # fmt: skip
 

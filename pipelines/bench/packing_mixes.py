@@ -10,7 +10,7 @@ from jaxtyping import Float, Int
 
 from curation.tasks import TASKS, Task
 from models.cost import Cost, transformer_cost
-from models.sizes import full, tiny
+from models.sizes import full, micro
 from train.plan import Sizes
 
 
@@ -28,7 +28,7 @@ class Mix(NamedTuple):
         return self.cost.of(self.told_tokens, self.sizes.noisy_tokens)
 
 
-_CORPUS_CELLS, _CORPUS_DRAWS, _CORPUS_DIT = 16, 3, tiny(latent_channels=24, text_width=384)
+_CORPUS_CELLS, _CORPUS_DRAWS, _CORPUS_DIT = 16, 3, micro(latent_channels=24, text_width=384)
 """64 px at 16 px a token, noise draws a sample, and the transformer: the recipe `seedbed fit generator`."""
 
 

@@ -179,7 +179,7 @@ def generator_on(data: TableRef, *, autoencoder: str, text_encoder: str) -> FitC
     return FitConfig(
         name="generator",
         objective=FlowConfig(
-            dit=transformers.tiny(latent_channels=LATENT_CHANNELS, text_width=TEXT.text_width), autoencoder=autoencoder,
+            dit=transformers.micro(latent_channels=LATENT_CHANNELS, text_width=TEXT.text_width), autoencoder=autoencoder,
             text_encoder=FittedText(bundle=text_encoder),
             text_dropout=0.1, uniform_share=0.1, shift=2.0, shift_tokens=16, num_draws=3, sampler=SAMPLER,
         ),

@@ -6,7 +6,7 @@ from tiny_dit import stirred
 
 from models.dit import DiT, Marks
 from models.sequence import Condition, pack_clean, pack_further, pack_noisy, target_index
-from models.sizes import DiTConfig, base, full, small, tiny
+from models.sizes import DiTConfig, base, full, micro, small, tiny
 
 CONFIG = DiTConfig(
     width=32, depth=3, num_heads=4, num_kv_heads=2, ffn_width=48, latent_channels=3, text_width=10, rope_axes=(4, 6, 6)
@@ -135,7 +135,8 @@ def test_block_matrices_are_all_matrices_of_the_blocks_and_nothing_else(dit: DiT
 @pytest.mark.parametrize(
     ("config", "millions"),
     [
-        (tiny(latent_channels=32, text_width=384), 4.06),
+        (micro(latent_channels=32, text_width=384), 4.06),
+        (tiny(latent_channels=32, text_width=384), 5.76),
         (small(latent_channels=32, text_width=384), 16.3),
         (base(latent_channels=32, text_width=2560), 1_218),
         (full(latent_channels=32, text_width=7680), 5_640),
