@@ -39,41 +39,41 @@ class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
         return sum(self.rope_axes)
 
 
-def micro(*, latent_channels: int, text_width: int) -> DiTConfig:
+def micro(*, latent_channels: int, text_width: int, labels: tuple[str, ...] = ()) -> DiTConfig:
     """About 4 M parameters: learns a few hundred concepts on two CPU cores in minutes."""
     return DiTConfig(
         width=256, depth=4, num_heads=4, num_kv_heads=2, ffn_width=768,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24), labels=labels,
     )  # fmt: skip
 
 
-def tiny(*, latent_channels: int, text_width: int) -> DiTConfig:
+def tiny(*, latent_channels: int, text_width: int, labels: tuple[str, ...] = ()) -> DiTConfig:
     """About 6 M parameters: `micro` half as deep again."""
     return DiTConfig(
         width=256, depth=6, num_heads=4, num_kv_heads=2, ffn_width=768,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24), labels=labels,
     )  # fmt: skip
 
 
-def small(*, latent_channels: int, text_width: int) -> DiTConfig:
+def small(*, latent_channels: int, text_width: int, labels: tuple[str, ...] = ()) -> DiTConfig:
     """About 16 M parameters: a step over a few thousand tokens takes seconds on two CPU cores."""
     return DiTConfig(
         width=384, depth=8, num_heads=6, num_kv_heads=2, ffn_width=1152,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24),
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(16, 24, 24), labels=labels,
     )  # fmt: skip
 
 
-def base(*, latent_channels: int, text_width: int) -> DiTConfig:
+def base(*, latent_channels: int, text_width: int, labels: tuple[str, ...] = ()) -> DiTConfig:
     """About 1.2 B parameters: trains on one GPU."""
     return DiTConfig(
         width=2048, depth=24, num_heads=16, num_kv_heads=4, ffn_width=5632,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48), labels=labels,
     )  # fmt: skip
 
 
-def full(*, latent_channels: int, text_width: int) -> DiTConfig:
+def full(*, latent_channels: int, text_width: int, labels: tuple[str, ...] = ()) -> DiTConfig:
     """About 5.6 B parameters: trains sharded over the GPUs of a node or more."""
     return DiTConfig(
         width=3840, depth=32, num_heads=30, num_kv_heads=10, ffn_width=10240,
-        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48),
+        latent_channels=latent_channels, text_width=text_width, rope_axes=(32, 48, 48), labels=labels,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import NamedTuple, Protocol
 
 from curation.tables import LATENT, TableRef
-from curation.tasks import Task
+from curation.tasks import TASKS, Task
 from infra.errors import UserError
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
@@ -59,7 +59,7 @@ class AutoencoderPhase(NamedTuple):
 class Size(Protocol):
     """A size of the transformer (`models.sizes`)."""
 
-    def __call__(self, *, latent_channels: int, text_width: int) -> DiTConfig:
+    def __call__(self, *, latent_channels: int, text_width: int, labels: tuple[str, ...] = ()) -> DiTConfig:
         """Its shape."""
         ...
 
@@ -84,7 +84,7 @@ def generator(
 ) -> FitConfig:  # fmt: skip
     """Latents of f32 with 32 channels; weights in shards within a node; half of a large picture's tokens go past blocks."""
     data, autoencoder = _selected(workspace), _autoencoder(workspace)
-    dit = size(latent_channels=autoencoders.f32().latent_channels, text_width=TEXT_WIDTH)
+    dit = size(latent_channels=autoencoders.f32().latent_channels, text_width=TEXT_WIDTH, labels=TASKS)
     return FitConfig(
         name="generator", data=data,
         objective=FlowConfig(

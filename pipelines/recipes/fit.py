@@ -1,6 +1,7 @@
 """Recipes of `seedbed fit`: small models that two CPU cores learn in minutes, and large ones for clusters of GPUs."""
 
 from curation.tables import TableRef
+from curation.tasks import TASKS
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
 from models import bilingual
@@ -25,6 +26,8 @@ from train.schedule import Linear
 from train.texts import FittedText
 
 SIZE_PX = 64
+STYLES = ("flat", "outlined")
+"""Of the emoji corpus, as tags."""
 LATENT_CHANNELS = 24
 TEXT = bilingual.small()
 SAMPLER = SamplerConfig(num_steps=16, guidance=2.0, shift=1.0)
@@ -199,8 +202,8 @@ def generator_on(data: TableRef, *, autoencoder: str, text_encoder: str) -> FitC
     return FitConfig(
         name="generator",
         objective=FlowConfig(
-            dit=transformers.micro(latent_channels=LATENT_CHANNELS, text_width=TEXT.text_width), autoencoder=autoencoder,
-            text_encoder=FittedText(bundle=text_encoder),
+            dit=transformers.micro(latent_channels=LATENT_CHANNELS, text_width=TEXT.text_width, labels=(*TASKS, *STYLES)),
+            autoencoder=autoencoder, text_encoder=FittedText(bundle=text_encoder),
             text_dropout=0.1, uniform_share=0.1, shift=2.0, shift_tokens=16, num_draws=3, sampler=SAMPLER,
         ),
         data=data,
