@@ -18,7 +18,7 @@ import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
 from curation.captions.facts import facts_of, target_caption_en
-from curation.captions.mixing import CaptionMix, mixed
+from curation.captions.mixing import CaptionMix, instructed, mixed
 from curation.splits import unit_draw
 from curation.tables import SELECTION_SCHEMA, Split, TableRef, open_table, picture_columns, pictures_named, pin
 from curation.tasks import TASKS, Task
@@ -54,7 +54,7 @@ class SelectRules(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     shown_sources: tuple[str, ...]
     """Sources whose pictures are text-to-image samples, "composed" for composed ones; all when empty."""
     captions: CaptionMix
-    """What the model is told of a shown picture, and how often each of it."""
+    """What the model is told, and how often each of it; of edits, the languages and levels."""
     t2i: TaskRule
     """Text to image."""
     edit: TaskRule
@@ -207,11 +207,12 @@ def _is_shown(picture: Mapping, rules: SelectRules) -> bool:
 
 def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Iterator[Sample]:
     for pair in pairs.to_pylist():
-        if allowed.issuperset(pictures_named(pair)):
-            weight, texts = _rule(rules, pair["task"]).weight, pair["instructions_en"]
+        told = instructed(pair, rules.captions)
+        if told and allowed.issuperset(pictures_named(pair)):
             yield Sample(
-                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], pair["further_ids"], texts,
-                [1 / len(texts)] * len(texts), pair["target_caption_en"], [pair["kind"]], pair["split"], weight,
+                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], pair["further_ids"],
+                [one.text for one in told], [one.probability for one in told],
+                pair["target_caption_en"], [pair["kind"]], pair["split"], _rule(rules, pair["task"]).weight,
             )  # fmt: skip
 
 

@@ -21,9 +21,9 @@ from curation.tasks import Task
 from eval.metrics import edit_following, frechet, retrieval
 from eval.scores import Metric, Score, Subject
 from eval.stats import Interval, mean_of, statistic_of, wilson
+from models.minilm import MiniLmEncoder
 from models.perception.contrastive import ContrastiveHead
 from models.perception.efficientnet import LiteFeatures
-from models.text import TextEncoder
 
 Picture = UInt8[np.ndarray, "y x 3"]
 
@@ -56,7 +56,7 @@ BySubject = dict[Subject, Float[np.ndarray, "n f"]]
 class Scorer:
     """Holds the encoders; scores one set at a time."""
 
-    def __init__(self, features: LiteFeatures, head: ContrastiveHead, text: TextEncoder, *, seed: int) -> None:
+    def __init__(self, features: LiteFeatures, head: ContrastiveHead, text: MiniLmEncoder, *, seed: int) -> None:
         self._lite, self._head, self._text = features, head, text
         self._seed = seed
         self._known: dict[bytes, Float[np.ndarray, " f"]] = {}

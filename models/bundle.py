@@ -14,14 +14,16 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Gt
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError, field_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from models.autoencoder import AutoencoderConfig
+from models.bilingual import BilingualConfig
 from models.perception.contrastive import ContrastiveConfig
 from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
+from models.text import TextEncoderConfig
 
 FORMAT_VERSION = 2
 MANIFEST = "bundle.json"
@@ -47,19 +49,33 @@ class ContrastiveBundle(BaseModel, frozen=True, extra="forbid"):
     head: ContrastiveConfig
 
 
+class TextBundle(BaseModel, frozen=True, extra="forbid"):
+    """Weights of a text encoder, and of the head that tells which pictures its texts fit."""
+
+    kind: Literal["text"] = "text"
+    encoder: BilingualConfig
+    head: ContrastiveConfig
+
+
 class GeneratorBundle(BaseModel, frozen=True, extra="forbid"):
-    """Weights of a transformer and of the autoencoder whose latents it draws."""
+    """Weights of a transformer, of the autoencoder whose latents it draws and, if no package holds them, of its text encoder."""
 
     kind: Literal["generator"] = "generator"
     dit: DiTConfig
     autoencoder: AutoencoderConfig
-    text_encoder: Literal["minilm-l6-v2"]
+    text_encoder: TextEncoderConfig
     sampler: SamplerConfig
     size_px: Annotated[int, Gt(0)]
     """Side of the square that it draws when no size is asked for."""
 
+    @field_validator("text_encoder", mode="before")
+    @classmethod
+    def _by_kind(cls, value: object) -> object:
+        """Manifests from before there was a choice name MiniLM."""
+        return {"kind": "minilm"} if value == "minilm-l6-v2" else value
 
-Contents = Annotated[AutoencoderBundle | ContrastiveBundle | GeneratorBundle, Field(discriminator="kind")]
+
+Contents = Annotated[AutoencoderBundle | ContrastiveBundle | TextBundle | GeneratorBundle, Field(discriminator="kind")]
 
 
 class TableVersion(BaseModel, frozen=True, extra="forbid"):

@@ -30,7 +30,7 @@ from models.picture_sizes import ImageSize
 from models.requests import Request, checked, drawn_size, nearest_size, scaled_to
 from models.samplers import SamplerConfig, Slope, advanced, guided
 from models.sequence import Condition, NoisyTokens, flat, pack_clean, pack_further, pack_noisy, target_index, unpack_noisy
-from models.text import TextEncoder
+from models.text import WEIGHTS, TextEncoder, build, carries_weights
 
 Picture = Float[Tensor, "3 _ _"]
 Latent = Float[Tensor, "c _ _"]
@@ -117,8 +117,9 @@ class Generator:
         dit, autoencoder = DiT(contents.dit), Autoencoder(contents.autoencoder)
         dit.load_state_dict(load_tensors(folder, "dit"))
         autoencoder.load_state_dict(load_tensors(folder, "autoencoder"))
+        weights = load_tensors(folder, WEIGHTS) if carries_weights(contents.text_encoder) else None
         size = ImageSize(contents.size_px, contents.size_px)
-        return cls(dit, autoencoder, TextEncoder.load(), sampler=contents.sampler, size=size)
+        return cls(dit, autoencoder, build(contents.text_encoder, weights), sampler=contents.sampler, size=size)
 
     @torch.inference_mode()
     def start(self, requests: Sequence[Request], *, sampler: SamplerConfig | None = None) -> Progress:

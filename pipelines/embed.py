@@ -55,7 +55,7 @@ def _copied(source: Path, target: Path) -> Path:
     manifest = read_manifest(source)
     assert isinstance(manifest.contents, GeneratorBundle), manifest.contents
     keep_evidence(source)
-    weights = {name: load_tensors(source, name) for name in ("dit", "autoencoder")}
+    weights = {name: load_tensors(source, name) for name in (file.removesuffix(".safetensors") for file in manifest.files)}
     lineage = type(manifest.lineage).model_validate_json(_relative(manifest.lineage.model_dump_json()))
     save_bundle(target, manifest.contents, weights, lineage=lineage, metrics={}, dtype=torch.bfloat16)
     (target / EVIDENCE_FILE).write_text(_relative((source / EVIDENCE_FILE).read_text()))

@@ -25,6 +25,7 @@ from infra.session import Session
 from infra.tracking import Run
 from models.bundle import read_manifest
 from models.generate import Generator
+from models.minilm import MiniLmEncoder
 from models.perception.efficientnet import LiteFeatures
 from models.samplers import SamplerConfig
 from pipelines.job import Outcome, Work, job_digest, run_job
@@ -106,7 +107,7 @@ def _evaluate(config: EvaluateConfig, session: Session, run: Run) -> Work:
     chosen = _chosen(config)
     generator = Generator.load(Path(config.bundle))
     head = load_contrastive(Path(config.contrastive))
-    scorer = Scorer(LiteFeatures.load(), head, generator.text_encoder, seed=config.seed)
+    scorer = Scorer(LiteFeatures.load(), head, MiniLmEncoder.load(), seed=config.seed)
     samples: list[SampleScore] = []
     scores: list[Score] = []
     with session.progress.stage("evaluate", total=sum(len(each) for each in chosen)) as bar:

@@ -25,9 +25,9 @@ from eval.head import load_contrastive
 from infra.errors import UserError
 from infra.session import Session
 from models.bundle import read_manifest
+from models.minilm import MiniLmEncoder
 from models.perception.contrastive import ContrastiveHead
 from models.perception.efficientnet import LiteFeatures
-from models.text import TextEncoder
 from pipelines.columns import fill
 from pipelines.recipes import latest
 
@@ -95,8 +95,8 @@ class Finder:
         return load_contrastive(self._bundle)
 
     @cached_property
-    def _text_encoder(self) -> TextEncoder:
-        return TextEncoder.load()
+    def _text_encoder(self) -> MiniLmEncoder:
+        return MiniLmEncoder.load()
 
 
 def _newest_head(session: Session) -> Path | None:

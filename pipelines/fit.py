@@ -25,6 +25,7 @@ from train.objectives import build
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
 from train.samples import load_samples, require_latents
+from train.texts import parents_of
 
 
 def run(config: FitConfig, session: Session) -> Outcome:
@@ -77,7 +78,9 @@ def _require_usable(config: FitConfig, session: Session) -> None:
             require_latents(config.data, digest, latents=latents)
     objective = build(config.objective)
     _require_parts(config, [name for name, _ in objective.network.named_parameters()])
-    samples = load_samples(config.data, "train", unit=objective.unit, latents=config.plan.latents)
+    samples = load_samples(
+        config.data, "train", unit=objective.unit, text_encoder=objective.text_encoder, latents=config.plan.latents
+    )
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     if plan.share_over_cap:
         shared = f"shared by {config.plan.context_slots} slots each" if config.plan.context_slots > 1 else "a pack each"
@@ -137,7 +140,7 @@ def _lineage(config: FitConfig, run: Run) -> Lineage:
     assert config.data.selection is not None, config.data
     parents: tuple[str, ...] = ()
     if isinstance(config.objective, FlowConfig):
-        parents = (read_manifest(Path(config.objective.autoencoder)).digest,)
+        parents = (read_manifest(Path(config.objective.autoencoder)).digest, *parents_of(config.objective.text_encoder))
     return Lineage(
         run_id=run.id, tables=(TableVersion(uri=config.data.uri, version=config.data.version),),
         selection=TableVersion(uri=config.data.selection, version=commit.version_of(pin(TableRef(uri=config.data.selection)))),

@@ -79,10 +79,10 @@ def _head_digest(model: HeadModel) -> str:
 
 def _head(model: HeadModel) -> FeatureAligner:
     from eval.head import load_contrastive
+    from models.minilm import MiniLmEncoder
     from models.perception.alignment import HeadAlignment
-    from models.text import TextEncoder
 
-    return HeadAlignment(load_contrastive(Path(model.bundle)), TextEncoder.load())
+    return HeadAlignment(load_contrastive(Path(model.bundle)), MiniLmEncoder.load())
 
 
 def _clip_digest(model: OpenClipModel) -> str:

@@ -128,7 +128,7 @@ def _vlm_tokenizer():  # the type is transformers', imported late
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
 
-    from models.text import _weights_folder
+    from models.minilm import _weights_folder
 
     words = Tokenizer.from_file(str(_weights_folder() / "tokenizer.json"))
     words.no_truncation()

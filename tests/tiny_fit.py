@@ -14,9 +14,9 @@ from run_fit import listen_and_work, work_until
 from curation.tables import SELECTION_SCHEMA, TableRef
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Lineage, TableVersion, read_manifest, save_bundle
+from models.minilm import TEXT_WIDTH
 from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
-from models.text import TEXT_WIDTH
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig
 from train.loop import LoopConfig

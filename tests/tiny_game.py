@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from models.bundle import Contents
 from models.context import Context
 from models.cost import PER_SAMPLE
+from models.text import TextEncoderConfig
 from train.guard import Guard, GuardConfig
 from train.objectives.contract import Drawn, LossTerms, Meter, ParameterGroup, Phase
 from train.optim import OptimConfig
@@ -24,6 +25,7 @@ class Game:
     """A generator moves a number towards what a discriminator likes; each has a phase of its own."""
 
     unit: Literal["noisy tokens", "pictures"] = "pictures"
+    text_encoder: TextEncoderConfig | None = None
     columns: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = (DISCRIMINATOR, GENERATOR)
     blocks: Sequence[nn.Module] = ()

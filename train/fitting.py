@@ -128,7 +128,9 @@ def _begin(site: _Site, watchdog: Watchdog) -> _Run:
         seed=config.plan.seed,
     )  # fmt: skip
     state = TrainState(engine, site.guard, ema_decay=config.loop.ema_decay)
-    samples = load_samples(config.data, "train", unit=objective.unit, latents=config.plan.latents)
+    samples = load_samples(
+        config.data, "train", unit=objective.unit, text_encoder=objective.text_encoder, latents=config.plan.latents
+    )
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     feed = Feed(samples, plan, objective, build_source(config.feed.rows, config.data, objective), config=config.feed)
     for texts in _moving(_parts(samples.all_texts()), watchdog):

@@ -21,7 +21,8 @@ from jaxtyping import Bool, Int
 
 from curation.tables import LATENT, SELECTION_SCHEMA, Split, TableRef, open_table, pin
 from curation.tasks import TASKS, Task
-from models.text import most_tokens
+from models.minilm import MINILM
+from models.text import TextEncoderConfig, most_tokens
 from train.agenda import RowLists, SampleRows
 from train.plan import Sizes, Tokens
 
@@ -111,7 +112,10 @@ class Samples:
         return int(self.picture_rows.order[number])
 
 
-def load_samples(ref: TableRef, split: Split, *, unit: Unit, latents: Sequence[str] = (LATENT,)) -> Samples:
+def load_samples(
+    ref: TableRef, split: Split, *, unit: Unit, text_encoder: TextEncoderConfig | None = MINILM,
+    latents: Sequence[str] = (LATENT,),
+) -> Samples:  # fmt: skip
     """The samples of a selection, with their pictures' rows and sizes in the pinned table.
 
     Clean tokens are the most that a sample's longest text may take and the latent cells of its references and of all its targets
@@ -119,6 +123,7 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit, latents: Sequence[s
     clean one.
 
     Args:
+        text_encoder: what says how many tokens a text takes, where tokens are counted.
         latents: columns of latents, one for each resolution; the sizes are those of the first, and hold the others'.
 
     Raises:
@@ -133,7 +138,8 @@ def load_samples(ref: TableRef, split: Split, *, unit: Unit, latents: Sequence[s
     if unit == "pictures":
         tokens = [Tokens(np.zeros(len(order), dtype=np.int32), np.ones(len(order), dtype=np.int32))] * len(latents)
     else:
-        told = most_tokens(_longest_bytes(chosen["texts"]))
+        assert text_encoder is not None, unit
+        told = most_tokens(text_encoder, _longest_bytes(chosen["texts"]))
         counted = [_tokens(told, cells, *numbers) for cells in pictures.cells]
         tokens = [Tokens(*(counts[order].astype(np.int32) for counts in each)) for each in counted]
     sizes = Sizes(

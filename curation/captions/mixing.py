@@ -1,10 +1,10 @@
-"""Which captions of a picture are read, and how often: weights over sets, languages and levels.
+"""Which captions of a picture, and instructions of a pair, are read, and how often: weights over sets, languages and levels.
 
 Short captions are what people type, long ones teach detail; mixing them is a decision of training, so it reads columns and is
 stored with the selection, and no caption is written for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Literal, NamedTuple
 
 from pydantic import BaseModel, Field, model_validator
@@ -68,9 +68,17 @@ def mixed(row: Mapping[str, object], mix: CaptionMix) -> list[Weighted]:
     What is missing leaves its weight to the other levels of its share, then to the other shares. A text that several levels
     have in common comes once, with their sum.
     """
+    return _weighted(mix, [row[_column(share)] for share in mix.shares])
+
+
+def instructed(pair: Mapping[str, object], mix: CaptionMix) -> list[Weighted]:
+    """The instructions of a pair with their probabilities, by the languages and levels of the mix; sets do not matter here."""
+    return _weighted(mix, [pair[f"instructions_{share.language}"] for share in mix.shares])
+
+
+def _weighted(mix: CaptionMix, of_shares: Sequence[object]) -> list[Weighted]:
     found: dict[str, float] = {}
-    for share in mix.shares:
-        texts = row[_column(share)]
+    for share, texts in zip(mix.shares, of_shares, strict=True):
         weights = [getattr(share.levels, level) for level in CAPTION_LEVELS]
         there = [
             (text, weight)

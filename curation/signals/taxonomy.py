@@ -33,7 +33,7 @@ from curation.taxonomy.keywords import KeywordMatcher
 from curation.taxonomy.leaves import Leaf, Taxonomy, digest_of, leaf_digest
 
 if TYPE_CHECKING:
-    from models.text import TextEncoder
+    from models.minilm import MiniLmEncoder
 
 VERSION = 1
 """Raised when a score would come out differently for the same inputs; part of every leaf's digest."""
@@ -120,14 +120,14 @@ class TextEmbedder(Protocol):
 
 
 class MiniLm:
-    """`models.text.TextEncoder` as a `TextEmbedder`; English only."""
+    """`models.minilm.MiniLmEncoder` as a `TextEmbedder`; English only."""
 
     languages = frozenset({"en"})
 
     def __init__(self) -> None:
-        from models.text import MAX_TOKENS, NAME, TextEncoder  # heavy: only workers need torch
+        from models.minilm import MAX_TOKENS, NAME, MiniLmEncoder  # heavy: only workers need torch
 
-        self._load = TextEncoder.load
+        self._load = MiniLmEncoder.load
         self.version = f"{NAME}/mean/{MAX_TOKENS}"
 
     def of_texts(self, texts: Sequence[str]) -> Float32[np.ndarray, "b d"]:
@@ -138,7 +138,7 @@ class MiniLm:
         return vectors[np.argsort(order)]
 
     @cached_property
-    def _encoder(self) -> "TextEncoder":
+    def _encoder(self) -> "MiniLmEncoder":
         """Read when first asked: a driver wants to know the version only."""
         return self._load()
 

@@ -17,8 +17,8 @@ from jaxtyping import Float32, UInt8
 from PIL import Image
 from torch.nn import functional as F
 
+from models.minilm import MiniLmEncoder
 from models.perception.contrastive import ContrastiveHead
-from models.text import TextEncoder
 
 COSINE_DECIMALS = 4
 """Cosines are rounded, so that the last bits of a matrix product, which vary with its shape, do not reach a column."""
@@ -29,7 +29,7 @@ Cosines = Float32[np.ndarray, " b"]
 class HeadAlignment:
     """By a contrastive head on EfficientNet-lite0 features and MiniLM; reads English."""
 
-    def __init__(self, head: ContrastiveHead, texts: TextEncoder) -> None:
+    def __init__(self, head: ContrastiveHead, texts: MiniLmEncoder) -> None:
         self._head, self._texts = head, texts
 
     @torch.inference_mode()

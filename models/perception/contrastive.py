@@ -8,7 +8,7 @@ It scores retrieval on the corpus it was fitted on, so its numbers carry its nam
 Gaussian noise of the size of the features' own spread is added while fitting, so that pictures that are nearly right still find
 their caption. There is no dropout: the only random draw is the noise, which the caller makes with a generator of its own.
 
-b batch · f picture features (1280) · k text width (384) · d shared width
+b batch · f picture features (1280) · k text width (384 of MiniLM) · d shared width
 """
 
 import math
@@ -19,8 +19,8 @@ from pydantic import BaseModel, Field
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from models.minilm import TEXT_WIDTH
 from models.perception.efficientnet import FEATURE_DIM
-from models.text import TEXT_WIDTH
 
 MAX_LOGIT_SCALE = math.log(100.0)
 """CLIP's ceiling on the learnt temperature: cosines are multiplied by at most 100."""
@@ -43,12 +43,13 @@ class ContrastiveConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
 class ContrastiveHead(nn.Module):
     """Maps frozen features to unit vectors whose inner product says how well a caption fits a picture."""
 
-    def __init__(self, config: ContrastiveConfig) -> None:
+    def __init__(self, config: ContrastiveConfig, *, text_width: int = TEXT_WIDTH) -> None:
+        """Take a shape; `text_width` is of the encoder whose pooled embeddings it is given, MiniLM's unless told otherwise."""
         super().__init__()
-        self.config = config
+        self.config, self.text_width = config, text_width
         self.image_map = nn.Linear(FEATURE_DIM, config.width)
         self.text_map = nn.Sequential(
-            nn.Linear(TEXT_WIDTH, config.text_hidden), nn.GELU(), nn.Linear(config.text_hidden, config.width)
+            nn.Linear(text_width, config.text_hidden), nn.GELU(), nn.Linear(config.text_hidden, config.width)
         )
         self.log_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
         self.register_buffer("feature_mean", torch.zeros(FEATURE_DIM))
@@ -68,8 +69,8 @@ class ContrastiveHead(nn.Module):
         return F.normalize(self.image_map(standard), dim=1)
 
     def encode_texts(self, pooled: Float[Tensor, "b k"]) -> Float[Tensor, "b d"]:
-        """Unit vectors of captions from their pooled, length-1 `TextEncoder` embedding."""
-        return F.normalize(self.text_map(pooled * math.sqrt(TEXT_WIDTH)), dim=1)  # about unit variance a component
+        """Unit vectors of captions from the pooled, length-1 embedding of its text encoder."""
+        return F.normalize(self.text_map(pooled * math.sqrt(self.text_width)), dim=1)  # about unit variance a component
 
     def scale(self) -> Float[Tensor, ""]:
         """What cosines are multiplied by before the softmax, at most 100."""

@@ -16,10 +16,12 @@ from curation.tables import LATENT_SCHEMA, TableRef
 from infra.session import start_ray
 from infra.settings import settings_from_environment
 from models.autoencoder import Autoencoder, tiny
-from models.bundle import AutoencoderBundle, Lineage, TableVersion, save_bundle
+from models.bilingual import BilingualEncoder
+from models.bundle import AutoencoderBundle, Lineage, TableVersion, TextBundle, save_bundle
+from models.perception.contrastive import ContrastiveConfig
 from pipelines.bench.feed_forms import selected
 from pipelines.overrides import validated
-from pipelines.recipes.fit import LATENT_CHANNELS, SIZE_PX, generator_on
+from pipelines.recipes.fit import LATENT_CHANNELS, SIZE_PX, TEXT, generator_on
 from train.config import FitConfig
 from train.feed import FeedConfig
 from train.fetch import RayDataConfig
@@ -53,7 +55,10 @@ def _config(place: Path, num_steps: int) -> FitConfig:
     contents = AutoencoderBundle(autoencoder=tiny(latent_channels=LATENT_CHANNELS), size_px=SIZE_PX)
     weights = Autoencoder(contents.autoencoder).state_dict()
     save_bundle(place / "autoencoder", contents, {"autoencoder": weights}, lineage=_lineage(), metrics={})
-    whole = generator_on(_table(place), autoencoder=str(place / "autoencoder"))
+    text = TextBundle(encoder=TEXT, head=ContrastiveConfig(width=8, text_hidden=8, image_noise=0.0))
+    weights = {"text": BilingualEncoder(TEXT).state_dict()}
+    save_bundle(place / "text", text, weights, lineage=_lineage(), metrics={})
+    whole = generator_on(_table(place), autoencoder=str(place / "autoencoder"), text_encoder=str(place / "text"))
     stage = StageConfig(name="all", num_steps=num_steps, task_shares={"t2i": 1.0})
     plan = whole.plan.model_dump() | {"batch_samples": BATCH_SAMPLES, "stages": [stage.model_dump()]}
     feed = FeedConfig(rows=RayDataConfig(num_fetchers=1)).model_dump()

@@ -38,7 +38,7 @@ class _Told(NamedTuple):
     share: float
     num_references: int
     most_tokens: tuple[int, ...]
-    """That the longest of a sample's three texts may take (`models.text.most_tokens`)."""
+    """That the longest of a sample's three texts may take (`models.minilm.most_tokens`)."""
     tokens: tuple[int, ...]
     """Of any of the three, told alike often."""
 

@@ -12,9 +12,9 @@ import torch
 
 from models.cost import transformer_cost
 from models.dit import DiT, Memory
+from models.minilm import TEXT_WIDTH
 from models.sequence import CleanTokens, Condition, NoisyTokens, pack_clean, pack_noisy
 from models.sizes import DiTConfig, small, tiny
-from models.text import TEXT_WIDTH
 from pipelines.bench.result import Measured, median_seconds
 
 REFERENCES = (1, 3, 10)

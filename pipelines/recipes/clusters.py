@@ -7,10 +7,10 @@ from curation.tasks import Task
 from infra.errors import UserError
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
+from models.minilm import TEXT_WIDTH
 from models.routing import RoutingConfig
 from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
-from models.text import TEXT_WIDTH
 from pipelines.recipes import latest
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig

@@ -24,7 +24,7 @@ LEARNT = CATEGORIES[:1]
 
 
 def default(workspace: Workspace) -> DemoConfig:
-    """Food and animals are ingested and judged, food is learnt: 582 drawings, about 1,400 samples, three small models.
+    """Food and animals are ingested and judged, food is learnt: 582 drawings, about 1,400 samples, four small models.
 
     Run:      seedbed demo
     Hardware: two cores, about 15 minutes
@@ -40,7 +40,8 @@ def default(workspace: Workspace) -> DemoConfig:
         autoencoder=fit.autoencoder_on(images),
         contrastive=fit.contrastive_on(images),
         encode=EncodeConfig(images=images, bundle="", batch_size=64, workers=2),
-        generator=fit.generator_on(images, autoencoder=""),
+        text=fit.text_on(images),
+        generator=fit.generator_on(images, autoencoder="", text_encoder=""),
         evaluate=EvaluateConfig(
             images=images, bundle="", contrastive="",
             train=SampleCounts(t2i=256, edit=256, compose=128), heldout=SampleCounts(t2i=24, edit=24, compose=12),
@@ -78,6 +79,7 @@ def smoke(workspace: Workspace) -> DemoConfig:
         "ingest": {"source": EmojiConfig(categories=CATEGORIES[:1]).model_dump()},
         "autoencoder": _short(whole.autoencoder, num_steps=6, batch_samples=8),
         "contrastive": _short(whole.contrastive, num_steps=6, batch_samples=8),
+        "text": {**_short(whole.text, num_steps=6, batch_samples=8), "objective": _of_few_words(whole.text)},
         "generator": {**_short(whole.generator, num_steps=4, batch_samples=8), "num_workers": 2, "threads_per_worker": 1},
         "evaluate": {"train": few.model_dump(), "heldout": few.model_dump(), "batch_size": 16},
         "promote": {"gate": ()},
@@ -87,6 +89,10 @@ def smoke(workspace: Workspace) -> DemoConfig:
         DemoConfig,
         {**whole.model_dump(), **{name: {**getattr(whole, name).model_dump(), **change} for name, change in changes.items()}},
     )
+
+
+def _of_few_words(config: FitConfig) -> dict[str, object]:
+    return {**config.objective.model_dump(), "num_words": 100}
 
 
 def _short(config: FitConfig, *, num_steps: int, batch_samples: int) -> dict[str, object]:

@@ -3,15 +3,16 @@
 from curation.tables import TableRef
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
+from models import bilingual
 from models import sizes as transformers
 from models.perception.contrastive import ContrastiveConfig
 from models.samplers import SamplerConfig
-from models.text import TEXT_WIDTH
 from pipelines.recipes import clusters, latest
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig
 from train.loop import LoopConfig
 from train.objectives.autoencoder import AutoencoderObjectiveConfig
+from train.objectives.bilingual import BilingualObjectiveConfig
 from train.objectives.contrastive import ContrastiveObjectiveConfig
 from train.objectives.flow import FlowConfig
 from train.optim import OptimConfig
@@ -19,9 +20,11 @@ from train.plan import PlanConfig, StageConfig
 from train.precision import native_precision
 from train.preview import PreviewConfig
 from train.schedule import Linear
+from train.texts import FittedText
 
 SIZE_PX = 64
 LATENT_CHANNELS = 24
+TEXT = bilingual.small()
 SAMPLER = SamplerConfig(num_steps=16, guidance=2.0, shift=1.0)
 _THINGS = ("red apple", "hamburger", "lemon")
 PREVIEWED = tuple(f"A {thing} in {style} style." for style in ("flat", "outlined") for thing in _THINGS)
@@ -45,13 +48,25 @@ def contrastive(workspace: Workspace) -> FitConfig:
     return contrastive_on(latest.selected_images(workspace))
 
 
+def text(workspace: Workspace) -> FitConfig:
+    """The encoder of English and Chinese texts that generators read by, on the newest selection.
+
+    Run:      seedbed fit text
+    Hardware: two cores, about 2 minutes
+    """
+    return text_on(latest.selected_images(workspace))
+
+
 def generator(workspace: Workspace) -> FitConfig:
-    """The generator: text-to-image, edits and compositions in one model, on the newest selection and autoencoder.
+    """The generator: text-to-image, edits and compositions in one model, on the newest selection, autoencoder and text encoder.
 
     Run:      seedbed fit generator
     Hardware: two cores, about 8 minutes
     """
-    return generator_on(latest.selected_images(workspace), autoencoder=latest.bundle(workspace, "autoencoder"))
+    return generator_on(
+        latest.selected_images(workspace), autoencoder=latest.bundle(workspace, "autoencoder"),
+        text_encoder=latest.bundle(workspace, "text"),
+    )  # fmt: skip
 
 
 default = generator
@@ -138,12 +153,34 @@ def contrastive_on(data: TableRef) -> FitConfig:
     )  # fmt: skip
 
 
-def generator_on(data: TableRef, *, autoencoder: str) -> FitConfig:
-    """`generator` on a given table and autoencoder bundle."""
+def text_on(data: TableRef) -> FitConfig:
+    """`text` on a given table."""
+    return FitConfig(
+        name="text",
+        objective=BilingualObjectiveConfig(
+            encoder=TEXT, head=ContrastiveConfig(width=256, text_hidden=256, image_noise=0.5), num_words=12_000,
+            words_per_sample=2, translation=1.0, picture=1.0, teaching=1.0, token=0.5,
+        ),
+        data=data,
+        plan=PlanConfig(
+            seed=0, batch_samples=128, num_slots=1,
+            stages=(StageConfig(name="all", num_steps=300, task_shares={"t2i": 0.5, "edit": 0.3, "compose": 0.2}),),
+        ),
+        optim=OptimConfig(
+            adamw_lr=3e-3, muon_lr=0.02, weight_decay=0.01, schedule=Linear(warmup_steps=20, final_share=0.02), clip_norm=1.0
+        ),
+        loop=LoopConfig(precision=native_precision(), ema_decay=0.98),
+        checkpoint=CheckpointConfig(every_steps=100),
+    )  # fmt: skip
+
+
+def generator_on(data: TableRef, *, autoencoder: str, text_encoder: str) -> FitConfig:
+    """`generator` on a given table, autoencoder bundle and text bundle."""
     return FitConfig(
         name="generator",
         objective=FlowConfig(
-            dit=transformers.tiny(latent_channels=LATENT_CHANNELS, text_width=TEXT_WIDTH), autoencoder=autoencoder,
+            dit=transformers.tiny(latent_channels=LATENT_CHANNELS, text_width=TEXT.text_width), autoencoder=autoencoder,
+            text_encoder=FittedText(bundle=text_encoder),
             text_dropout=0.1, uniform_share=0.1, shift=2.0, shift_tokens=16, num_draws=3, sampler=SAMPLER,
         ),
         data=data,

@@ -4,9 +4,9 @@ import torch
 
 from eval.scores import Score, Scores, Subject
 from eval.scoring import Picture, SampleSet, Scorer
+from models.minilm import MiniLmEncoder
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead
 from models.perception.efficientnet import LiteFeatures
-from models.text import TextEncoder
 
 NUM = 10
 
@@ -32,7 +32,7 @@ def texts() -> tuple[str, ...]:
 def scorer(texts: tuple[str, ...]) -> Scorer:
     """Its head is solved for, not trained: the texts' own vectors are the least-squares images of the pictures' features."""
     torch.manual_seed(0)
-    features, text = LiteFeatures.load(), TextEncoder.load()
+    features, text = LiteFeatures.load(), MiniLmEncoder.load()
     head = ContrastiveHead(ContrastiveConfig(width=16, text_hidden=32, image_noise=0.0)).eval().requires_grad_(False)
     seen = torch.from_numpy(features.of_pixels(np.stack(squares(0))))
     head.calibrate(seen)

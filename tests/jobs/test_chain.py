@@ -47,8 +47,8 @@ def mlflow_runs(root: Path) -> Iterator[list]:
 
 def test_it_leaves_a_report_and_a_summary(root: Path, summary: dict) -> None:
     assert [stage["name"] for stage in summary["stages"]] == [
-        "ingest", "curate", "caption", "pairs", "select", "fit autoencoder", "fit contrastive", "encode", "fit generator",
-        "evaluate", "promote", "visit",
+        "ingest", "curate", "caption", "pairs", "select", "fit autoencoder", "fit contrastive", "encode", "fit text",
+        "fit generator", "evaluate", "promote", "visit",
     ]  # fmt: skip
     assert all(stage["rows_out"] > 0 for stage in summary["stages"])
     for task in ("t2i", "edit", "compose"):

@@ -6,11 +6,11 @@ import torch
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.dit import DiT
 from models.generate import Generator, generate
+from models.minilm import TEXT_WIDTH, MiniLmEncoder
 from models.picture_sizes import ImageSize
 from models.requests import Request
 from models.samplers import SamplerConfig, Solver
 from models.sizes import DiTConfig
-from models.text import TEXT_WIDTH, TextEncoder
 
 SIZE = ImageSize(16, 16)
 
@@ -30,7 +30,8 @@ def generator() -> Generator:
     with torch.no_grad():
         for parameter in dit.parameters():
             parameter.add_(0.1 * torch.randn_like(parameter))
-    return Generator(dit, autoencoder, TextEncoder.load(), sampler=SamplerConfig(num_steps=3, guidance=2.0, shift=1.0), size=SIZE)
+    sampler = SamplerConfig(num_steps=3, guidance=2.0, shift=1.0)
+    return Generator(dit, autoencoder, MiniLmEncoder.load(), sampler=sampler, size=SIZE)
 
 
 def request(prompt: str, *, seed: int = 0, references: int = 0) -> Request:

@@ -1,39 +1,43 @@
-"""The packaged text encoder."""
+"""Encoders by their configuration."""
+
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from tiny_text import TINY, tiny_encoder, write_text_bundle
 
-from models.text import MAX_TOKENS, TEXT_WIDTH, TextEncoder, most_tokens
+from models.bundle import GeneratorBundle, load_tensors
+from models.minilm import MINILM, MiniLmEncoder
+from models.text import WEIGHTS, TextEncoder, TextEncoderConfig, build, carries_weights, most_tokens, text_width
 
-
-@pytest.fixture(scope="module")
-def encoder() -> TextEncoder:
-    return TextEncoder.load()
-
-
-def test_states_of_a_text_do_not_depend_on_its_neighbours(encoder: TextEncoder) -> None:
-    alone = encoder.encode(["a red apple"])[0]
-    beside = encoder.encode(["a red apple", "a much longer text about something else altogether"])[0]
-    assert alone.shape[1] == TEXT_WIDTH
-    torch.testing.assert_close(alone, beside, atol=1e-4, rtol=1e-4)
+PRETRAINED = Path(__file__).parents[2] / "models" / "pretrained" / "generator"
 
 
-def test_like_meanings_are_near_each_other(encoder: TextEncoder) -> None:
-    apple, green, dog = encoder.pooled(["a red apple", "a green apple", "a dog"])
-    assert apple @ green > apple @ dog + 0.2
+@pytest.mark.parametrize("config", [MINILM, TINY])
+def test_widths_and_limits_are_known_before_anything_is_loaded(config: TextEncoderConfig) -> None:
+    encoder = build(config, tiny_encoder().state_dict() if carries_weights(config) else None)
+    assert isinstance(encoder, TextEncoder)
+    states = encoder.encode(["a red apple", "", "word " * 400])
+    assert {each.shape[1] for each in states} == {encoder.width} == {text_width(config)}
+    assert 1 <= len(states[1]) < len(states[0]) < len(states[2]) == encoder.max_tokens
+    assert int(most_tokens(config, np.array([2000]))[0]) == encoder.max_tokens
 
 
-def test_long_texts_are_cut(encoder: TextEncoder) -> None:
-    assert len(encoder.encode(["word " * 500])[0]) == MAX_TOKENS
+def test_weights_of_a_bundle_make_the_same_encoder_and_nothing_in_it_learns(tmp_path: Path) -> None:
+    write_text_bundle(tmp_path / "text")
+    loaded = build(TINY, load_tensors(tmp_path / "text", WEIGHTS))
+    for ours, theirs in zip(loaded.encode(["make it red", "苹果"]), tiny_encoder().encode(["make it red", "苹果"]), strict=True):
+        assert torch.equal(ours, theirs)
+    assert isinstance(loaded, torch.nn.Module)
+    assert not any(parameter.requires_grad for parameter in loaded.parameters())
 
 
-@pytest.mark.parametrize(
-    "text",
-    [
-        "", "flat falafel", "A bento box in flat style.", "Put both on a table, with a paper lantern above: 3 of them!",
-        "把这两个放在一张红色的桌子上", "word " * 500,
-    ],
-)  # fmt: skip
-def test_no_text_takes_more_tokens_than_its_bytes_allow(encoder: TextEncoder, text: str) -> None:
-    assert len(encoder.encode([text])[0]) <= most_tokens(np.array([len(text.encode())]))[0]
+def test_manifests_that_name_minilm_are_read_as_before() -> None:
+    contents = json.loads((PRETRAINED / "bundle.json").read_text())["contents"]
+    old = GeneratorBundle.model_validate({**contents, "text_encoder": "minilm-l6-v2"})
+    assert old.text_encoder == MINILM
+    assert isinstance(build(old.text_encoder), MiniLmEncoder)
+    with pytest.raises(ValueError, match="text_encoder"):
+        GeneratorBundle.model_validate({**contents, "text_encoder": "another"})

@@ -10,7 +10,7 @@ import pytest
 
 from curation.commit import supersede
 from curation.tables import SELECTION_SCHEMA, MissingTable, SupersededTable, TableRef
-from models.text import most_tokens
+from models.minilm import most_tokens
 from train import samples as loading
 from train.samples import Samples, UnusableTable, load_samples, require_latents
 

@@ -5,11 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from train.objectives.autoencoder import AutoencoderObjective, AutoencoderObjectiveConfig
+from train.objectives.bilingual import Bilingual, BilingualObjectiveConfig
 from train.objectives.contract import Objective
 from train.objectives.contrastive import Contrastive, ContrastiveObjectiveConfig
 from train.objectives.flow import Flow, FlowConfig
 
-ObjectiveConfig = Annotated[AutoencoderObjectiveConfig | ContrastiveObjectiveConfig | FlowConfig, Field(discriminator="kind")]
+ObjectiveConfig = Annotated[
+    AutoencoderObjectiveConfig | ContrastiveObjectiveConfig | BilingualObjectiveConfig | FlowConfig, Field(discriminator="kind")
+]
 
 
 def build(config: ObjectiveConfig) -> Objective:
@@ -19,5 +22,7 @@ def build(config: ObjectiveConfig) -> Objective:
             return AutoencoderObjective(config)
         case ContrastiveObjectiveConfig():
             return Contrastive(config)
+        case BilingualObjectiveConfig():
+            return Bilingual(config)
         case FlowConfig():
             return Flow(config)

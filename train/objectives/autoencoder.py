@@ -20,6 +20,7 @@ from models.bundle import AutoencoderBundle, Contents
 from models.context import Context
 from models.cost import PER_SAMPLE
 from models.perception.perceptual import PerceptualDistance
+from models.text import TextEncoderConfig
 from train.decoding import decode_picture
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
@@ -56,6 +57,7 @@ class AutoencoderObjective:
 
     columns: tuple[str, ...] = ("image",)
     unit: Literal["noisy tokens", "pictures"] = "pictures"
+    text_encoder: TextEncoderConfig | None = None
     phases: tuple[Phase, ...] = (MAIN,)
     cost = PER_SAMPLE
 

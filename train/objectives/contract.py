@@ -12,6 +12,7 @@ from curation.tasks import Task
 from models.bundle import Contents
 from models.context import Context
 from models.cost import Cost
+from models.text import TextEncoderConfig
 
 B = TypeVar("B")
 """The batch type of an objective."""
@@ -139,6 +140,11 @@ class Objective(Protocol[B]):
 
     unit: Literal["noisy tokens", "pictures"]
     """What its loss is a mean over, and what `max_tokens` of a pack counts (clean tokens beside noisy ones)."""
+
+    @property
+    def text_encoder(self) -> TextEncoderConfig | None:
+        """What reads the texts whose tokens count as clean ones; None where pictures are counted."""
+        ...
 
     @property
     def network(self) -> nn.Module:

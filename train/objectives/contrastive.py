@@ -17,9 +17,11 @@ from torch import Tensor, nn
 from models.bundle import Contents, ContrastiveBundle
 from models.context import Context
 from models.cost import PER_SAMPLE
+from models.minilm import MiniLmEncoder
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead, contrastive_loss
 from models.perception.efficientnet import VIEW_PX, LiteFeatures
-from models.text import TextEncoder
+from models.spelling import has_han
+from models.text import TextEncoderConfig
 from train.decoding import decode_picture
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 
@@ -56,6 +58,7 @@ class Contrastive:
 
     columns: tuple[str, ...] = ("image",)
     unit: Literal["noisy tokens", "pictures"] = "pictures"
+    text_encoder: TextEncoderConfig | None = None
     phases: tuple[Phase, ...] = (MAIN,)
     cost = PER_SAMPLE
     blocks: Sequence[nn.Module] = ()
@@ -66,7 +69,7 @@ class Contrastive:
         self.head = ContrastiveHead(config.head)
         self.decode = partial(decode_features, features=LiteFeatures.load())
         self._pooled: dict[str, Float[Tensor, " k"]] = {}
-        self._text: TextEncoder | None = None
+        self._text: MiniLmEncoder | None = None
 
     @property
     def network(self) -> nn.Module:
@@ -80,13 +83,13 @@ class Contrastive:
         self.head.calibrate(torch.cat([torch.cat(part) for part in targets]))
 
     def learn_texts(self, texts: Sequence[str]) -> None:
-        self._pooled_texts(texts)
+        self._pooled_texts([text for text in texts if not has_han(text)])
 
     def collate(self, drawn: Sequence[Drawn]) -> FeatureBatch:
         texts, features, noise = [], [], []
         for sample in drawn:
             generator = torch.Generator().manual_seed(sample.key)
-            text = sample.told(float(torch.rand((), generator=generator)))
+            text = _in_english(sample).told(float(torch.rand((), generator=generator)))
             texts.append(sample.score_text if sample.references else text)
             features.append(sample.target[int(torch.randint(len(sample.target), (), generator=generator))])
             noise.append(torch.randn(features[-1].shape, generator=generator))
@@ -108,10 +111,19 @@ class Contrastive:
     def _pooled_texts(self, texts: Sequence[str]) -> Float[Tensor, "b k"]:
         missing = sorted({text for text in texts if text not in self._pooled}, key=len)  # like lengths pad little
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
-            self._text = self._text or TextEncoder.load()
+            self._text = self._text or MiniLmEncoder.load()
             part = missing[start : start + _TEXTS_AT_ONCE]
             self._pooled.update(zip(part, self._text.pooled(part), strict=True))
         return torch.stack([self._pooled[text] for text in texts])
+
+
+def _in_english(sample: Drawn) -> Drawn:
+    """The sample without the texts that MiniLM cannot read, which leave their weight to the others."""
+    kept = [(text, weight) for text, weight in zip(sample.texts, sample.text_weights, strict=True) if not has_han(text)]
+    if not kept:
+        return sample._replace(texts=(sample.score_text,), text_weights=(1.0,))
+    total = sum(weight for _, weight in kept)
+    return sample._replace(texts=tuple(text for text, _ in kept), text_weights=tuple(weight / total for _, weight in kept))
 
 
 def views(picture: Float[Tensor, "3 y x"]) -> Float[Tensor, "2 3 y x"]:

@@ -6,7 +6,6 @@ only its noisy tokens. Targets of a set have noise and times of their own; later
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -23,14 +22,16 @@ from models.cost import Cost, transformer_cost
 from models.dit import DiT, Marks
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, load_autoencoder
+from models.minilm import MINILM
 from models.picture_sizes import ImageSize
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, flat, pack_clean, pack_noisy, target_index
 from models.sizes import DiTConfig
-from models.text import NAME, TextEncoder
+from models.text import WEIGHTS, TextEncoderConfig, text_width
 from train.decoding import DEFECT_COLUMNS, LATENT_COLUMNS, decode_latent, decode_latent_and_learnt
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
+from train.texts import TextSource, TextStates
 
 Share = Annotated[float, Ge(0.0), Le(1.0)]
 
@@ -43,6 +44,8 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Shape of the transformer."""
     autoencoder: str
     """Folder of the bundle whose latents are learnt."""
+    text_encoder: TextSource = MINILM
+    """What reads the texts."""
     text_dropout: Share
     """Share of samples shown an empty text, so that guidance has something to push away from."""
     reference_dropout: Share = 0.0
@@ -75,6 +78,10 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
 
 class UnfitAutoencoder(ValueError):
     """The transformer cannot learn the latents of that autoencoder."""
+
+
+class UnfitTextEncoder(ValueError):
+    """The transformer cannot read the states of that encoder."""
 
 
 class FlowBatch(NamedTuple):
@@ -120,7 +127,12 @@ class Flow:
         with torch.device("meta"):                                   # weights are drawn where they will live
             self.dit = DiT(config.dit)
         self._autoencoder, self._autoencoder_contents = autoencoder, contents
-        self._text = TextStates()
+        self._text = TextStates(config.text_encoder)
+        if (width := text_width(self._text.config)) != config.dit.text_width:
+            raise UnfitTextEncoder(
+                f"dit.text_width={config.dit.text_width}, but the text encoder ({config.text_encoder.kind}) gives "
+                f"states of {width} channels; make them equal"
+            )
 
     @property
     def network(self) -> nn.Module:
@@ -133,6 +145,10 @@ class Flow:
     @property
     def companions(self) -> Sequence[nn.Module]:
         return ()
+
+    @property
+    def text_encoder(self) -> TextEncoderConfig:
+        return self._text.config
 
     @property
     def cost(self) -> Cost:
@@ -187,10 +203,11 @@ class Flow:
 
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
         contents = GeneratorBundle(
-            dit=self.config.dit, autoencoder=self._autoencoder_contents.autoencoder, text_encoder=NAME,
+            dit=self.config.dit, autoencoder=self._autoencoder_contents.autoencoder, text_encoder=self._text.config,
             sampler=self.config.sampler, size_px=self.size_px,
         )  # fmt: skip
-        return contents, {"dit": self.dit.state_dict(), "autoencoder": self._autoencoder.state_dict()}
+        weights: dict[str, Mapping[str, Tensor]] = {"dit": self.dit.state_dict(), "autoencoder": self._autoencoder.state_dict()}
+        return contents, weights if self._text.weights is None else {**weights, WEIGHTS: self._text.weights}
 
     def generator(self, weights: Mapping[str, Tensor]) -> Generator:
         """What draws with these weights of the transformer, which are not copied."""
@@ -279,25 +296,3 @@ def _grouped(error: Float[Tensor, " m"], group: Int[Tensor, " m"], names: Sequen
 
 
 NUM_TIME_BINS = 4
-
-_TEXTS_AT_ONCE = 64
-
-
-class TextStates:
-    """States of texts met before, so that every text is encoded once."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, Float[Tensor, "t k"]] = {}
-
-    @cached_property
-    def encoder(self) -> TextEncoder:
-        """Loaded when the first text is met."""
-        return TextEncoder.load()
-
-    def __call__(self, texts: Sequence[str]) -> list[Float[Tensor, "t k"]]:
-        missing = sorted({text for text in texts if text not in self._known}, key=len)  # like lengths pad little
-        if missing:
-            for start in range(0, len(missing), _TEXTS_AT_ONCE):
-                part = missing[start : start + _TEXTS_AT_ONCE]
-                self._known.update(zip(part, self.encoder.encode(part), strict=True))
-        return [self._known[text] for text in texts]

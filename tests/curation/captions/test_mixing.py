@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights, mixed
+from curation.captions.mixing import CaptionMix, CaptionShare, LevelWeights, instructed, mixed
 
 LEVELS = LevelWeights(short=1, medium=1, long=2)
 ENGLISH = CaptionShare(language="en", weight=3, levels=LEVELS)
@@ -40,3 +40,12 @@ def test_a_mix_of_nothing_is_refused() -> None:
         CaptionMix(shares=())
     with pytest.raises(ValidationError):
         CaptionShare(language="en", weight=0, levels=LEVELS)
+
+
+def test_instructions_are_mixed_by_language_and_level_and_missing_ones_leave_their_weight() -> None:
+    pair = {"instructions_en": ["a", "b", "c"], "instructions_zh": ["甲", "乙", "丙"]}
+    both = CaptionMix(shares=(ENGLISH, MODEL))
+    assert {one.text: one.probability for one in instructed(pair, both)} == pytest.approx(
+        {"a": 3 / 16, "b": 3 / 16, "c": 6 / 16, "丙": 1 / 4}
+    )
+    assert sum(one.probability for one in instructed({**pair, "instructions_zh": ["", "", ""]}, both)) == pytest.approx(1)

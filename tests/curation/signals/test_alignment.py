@@ -20,9 +20,9 @@ from curation.tables import FEATURE_DIM
 from infra.errors import UserError
 from infra.storage import Workspace
 from models.bundle import ContrastiveBundle, Lineage, TableVersion, save_bundle
+from models.minilm import MiniLmEncoder
 from models.perception.alignment import open_clip  # behind the shim that lets it be imported
 from models.perception.contrastive import ContrastiveConfig, ContrastiveHead
-from models.text import TextEncoder
 from pipelines.measuring import signals_of
 
 TEXTS = ["a red apple", "", "two dogs in the snow", "a red apple"]
@@ -49,7 +49,7 @@ def test_a_head_compares_features_with_the_english_text(tmp_path: Path, workspac
     rows = pa.table({"image_features": column, "text_en": TEXTS})
     found = signal.build()(Batch(rows, []))["alignment"].to_pylist()
     assert (found[1], found[3]) == (None, None)
-    encoder = TextEncoder.load()
+    encoder = MiniLmEncoder.load()
     for row in (0, 2):
         picture, text = head.encode_images(torch.from_numpy(vectors[[row]])), head.encode_texts(encoder.pooled([TEXTS[row]]))
         assert found[row] == pytest.approx(float((picture * text).sum()), abs=1e-4)

@@ -2,8 +2,8 @@
 
 import pytest
 
+from models.minilm import TEXT_WIDTH
 from models.sizes import tiny
-from models.text import TEXT_WIDTH
 from pipelines.bench import sample
 
 CONFIG = tiny(latent_channels=sample.CHANNELS, text_width=TEXT_WIDTH)

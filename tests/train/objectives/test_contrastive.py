@@ -49,3 +49,11 @@ def test_matching_pairs_lose_less_than_shuffled_ones(objective: Contrastive) -> 
         optimizer.step()
     shuffled = batch._replace(texts=batch.texts.roll(1, 0))
     assert objective.loss(batch, "main").total.item() < 0.5 < objective.loss(shuffled, "main").total.item()
+
+
+def test_texts_that_minilm_cannot_read_are_left_to_others(objective: Contrastive) -> None:
+    told = drawn("", references=0, score_text="a cat")._replace(texts=("a dog", "狗"), text_weights=(0.1, 0.9))
+    alone = drawn("", references=0, score_text="a cat")._replace(texts=("狗",), text_weights=(1.0,))
+    found = objective.collate([told, alone])
+    expected = objective.collate([drawn("a dog", references=0, score_text=""), drawn("a cat", references=0, score_text="")])
+    torch.testing.assert_close(found.texts, expected.texts)
