@@ -9,8 +9,9 @@ from tiny_fit import changed, prepare, tiny_fit
 from tiny_text import TINY, write_text_bundle
 
 from models.bundle import BundleError, read_manifest
-from models.generate import Generator, Request
+from models.generate import Generator
 from models.minilm import MINILM
+from models.requests import Request
 from train.objectives.flow import Flow, FlowConfig, UnfitTextEncoder
 from train.texts import FittedText, TextStates, config_of, parents_of
 
