@@ -60,6 +60,14 @@ class Marks(NamedTuple):
         return Marks(self.labels.to(device), None if self.guidance is None else self.guidance.to(device))
 
 
+class Watched(NamedTuple):
+    """Noisy tokens of this worker in the middle of the transformer."""
+
+    tokens: Float[Tensor, "n d"]
+    rows: Int[Tensor, " n"] | None
+    """Which of the worker's tokens they are, where some had gone past; None for all."""
+
+
 class _Place(NamedTuple):
     """Rotations of the tokens at hand, whose samples they are, which keys they see, and how a pack of several workers does so."""
 
@@ -216,7 +224,14 @@ class DiT(nn.Module):
         self, noisy: NoisyTokens, time: Float[Tensor, " v"], memory: Memory, context: Context | None = None, *,
         route: Route | None = None, marks: Marks | None = None,
     ) -> Float[Tensor, "m c"]:  # fmt: skip
-        """Velocity of every noisy token.
+        """Velocity of every noisy token; see `velocity_and_watched`."""
+        return self.velocity_and_watched(noisy, time, memory, context, route=route, marks=marks, after=self.config.depth)[0]
+
+    def velocity_and_watched(
+        self, noisy: NoisyTokens, time: Float[Tensor, " v"], memory: Memory, context: Context | None = None, *,
+        route: Route | None, marks: Marks | None, after: int,
+    ) -> tuple[Float[Tensor, "m c"], Watched]:  # fmt: skip
+        """Velocity of every noisy token, and what the tokens were after so many blocks.
 
         Args:
             time: one per target, in [0, 1].
@@ -233,13 +248,15 @@ class DiT(nn.Module):
             self._seen(x, _by_noisy(noisy.lengths, memory)), share,
         )  # fmt: skip
         if route is None:
-            x = self._through(range(self.config.depth), x, modulation, place, memory)
+            x, watched = self._through(range(self.config.depth), x, modulation, place, memory, after)
         else:
-            x = self._through(range(route.first), x, modulation, place, memory)
-            x = self._routed(route, x, modulation, noisy.positions, memory, context)
-            x = self._through(range(route.end, self.config.depth), x, modulation, place, memory)
+            x, early = self._through(range(route.first), x, modulation, place, memory, after)
+            x, middle = self._routed(route, x, modulation, noisy.positions, memory, context, after)
+            x, late = self._through(range(route.end, self.config.depth), x, modulation, place, memory, after)
+            watched = early or middle or late
+        assert watched is not None, after
         shift, scale = (self.table_out[:, None] + embedding[None]).unbind(0)
-        return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float()
+        return self.latent_out(_modulated(self.norm_out(x), shift, scale, place)).float(), watched
 
     def forward(
         self, clean: CleanTokens, noisy: NoisyTokens, time: Float[Tensor, " v"], context: Context | None = None
@@ -248,16 +265,19 @@ class DiT(nn.Module):
         return self.velocity(noisy, time, self.remember(clean, context), context)
 
     def _through(
-        self, blocks: range, x: Float[Tensor, "m d"], modulation: Float[Tensor, "6 s d"], place: _Place, memory: Memory
-    ) -> Float[Tensor, "m d"]:
+        self, blocks: range, x: Float[Tensor, "m d"], modulation: Float[Tensor, "6 s d"], place: _Place, memory: Memory,
+        after: int,
+    ) -> tuple[Float[Tensor, "m d"], Watched | None]:  # fmt: skip
+        watched = None
         for number in blocks:
             x, _, _ = self.blocks[number](x, modulation, place, memory=(memory.keys[number], memory.values[number]))
-        return x
+            watched = Watched(x, None) if number + 1 == after else watched
+        return x, watched
 
     def _routed(
         self, route: Route, x: Float[Tensor, "m d"], modulation: Float[Tensor, "6 s d"], positions: Int[Tensor, "m 3"],
-        memory: Memory, context: Context | None,
-    ) -> Float[Tensor, "m d"]:  # fmt: skip
+        memory: Memory, context: Context | None, after: int,
+    ) -> tuple[Float[Tensor, "m d"], Watched | None]:  # fmt: skip
         """This worker's tokens after the blocks in the middle, which only those of the route went through."""
         run, share, rows = slice(None), None, route.rows
         if context is not None:
@@ -270,8 +290,8 @@ class DiT(nn.Module):
             self._rotations(positions[route.rows[run]]), spread(route.lengths, run),
             self._seen(inside, _by_noisy(route.lengths, memory)), share,
         )  # fmt: skip
-        inside = self._through(range(route.first, route.end), inside, modulation, place, memory)
-        return x.to(inside.dtype).index_copy(0, rows, inside)
+        inside, watched = self._through(range(route.first, route.end), inside, modulation, place, memory, after)
+        return x.to(inside.dtype).index_copy(0, rows, inside), watched and watched._replace(rows=rows)
 
     def _part(self, num_tokens: int, context: Context | None) -> tuple[slice, Share | None]:
         if context is None:

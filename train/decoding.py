@@ -1,33 +1,43 @@
 """One row's columns as the tensor that batches are made of: functions alone, for the processes that fetch rows."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import cast
 
 import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from curation.decode import training_view
+from curation.decode import decode, on_background, training_view
+from curation.framing import resized
+from models.repa import folded
 
 LATENT_COLUMNS = ("latent", "latent_shape")
 DEFECT_COLUMNS = ("text_boxes", "width_px", "height_px")
+PICTURE_COLUMNS = ("image",)
 
 
-def decode_latent(record: Mapping[str, object]) -> Float[Tensor, "c y x"]:
-    """The latent of a row with LATENT_SCHEMA."""
+Beside = Callable[[Mapping[str, object], int, int], Float[Tensor, "k y x"]]
+"""More of a row, as channels of the cells of a latent of so many rows and columns."""
+
+
+def decode_latent(record: Mapping[str, object], *, beside: Sequence[Beside] = ()) -> Float[Tensor, "c y x"]:
+    """The latent of a row with LATENT_SCHEMA, and behind it the channels of what else is asked for.
+
+    Raises:
+        Undecodable: the row's picture is asked for, and it holds none.
+    """
     shape = record["latent_shape"]
     assert isinstance(shape, list), shape
-    return torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
+    latent = torch.tensor(record["latent"], dtype=torch.float32).reshape(shape)
+    return torch.cat([latent, *(channels(record, shape[1], shape[2]) for channels in beside)]) if beside else latent
 
 
-def decode_latent_and_learnt(record: Mapping[str, object]) -> Float[Tensor, "d y x"]:
-    """The latent of a row and, as one channel more, 1 in cells that are learnt and 0 in those that a defect touches.
+def learnt_cells(record: Mapping[str, object], height: int, width: int) -> Float[Tensor, "1 y x"]:
+    """1 in cells that are learnt and 0 in those that a defect touches.
 
     The picture lies in the latent as large as it goes, in the middle (`curation.decode.training_view`).
     """
-    latent = decode_latent(record)
-    height, width = latent.shape[1:]
     aspect = cast(int, record["width_px"]) / cast(int, record["height_px"])
     shown_width, shown_height = min(width, height * aspect), min(height, width / aspect)
     left, top = (width - shown_width) / 2, (height - shown_height) / 2
@@ -37,7 +47,20 @@ def decode_latent_and_learnt(record: Mapping[str, object]) -> Float[Tensor, "d y
             x0, x1 = (left + shown_width * box[edge] for edge in ("x0", "x1"))
             y0, y1 = (top + shown_height * box[edge] for edge in ("y0", "y1"))
             learnt[:, math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)] = 0.0
-    return torch.cat([latent, learnt])
+    return learnt
+
+
+def pixels_of_cells(record: Mapping[str, object], height: int, width: int, *, patch_px: int) -> Float[Tensor, "k y x"]:
+    """The pixels of every cell, in [-1, 1]: of the picture at `patch_px` pixels a cell.
+
+    Raises:
+        Undecodable: the row holds no picture.
+    """
+    encoded = record["image"]
+    assert isinstance(encoded, bytes), type(encoded)
+    size = height * patch_px, width * patch_px
+    seen = training_view(encoded, size[0]) if height == width else on_background(resized(decode(encoded), *size))
+    return folded(torch.from_numpy(seen.copy()).permute(2, 0, 1).float() / 127.5 - 1, patch_px)
 
 
 def decode_picture(record: Mapping[str, object], *, size_px: int) -> UInt8[Tensor, "3 y x"]:

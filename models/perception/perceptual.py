@@ -63,7 +63,7 @@ class PerceptualDistance(nn.Module):
 
     def __init__(self, config: BackboneConfig) -> None:
         super().__init__()
-        self.backbone: Backbone = _backbone(config)
+        self.backbone: Backbone = build_backbone(config)
         self.requires_grad_(False).eval()
 
     def forward(self, images: Float[Tensor, "b 3 y x"], others: Float[Tensor, "b 3 y x"]) -> Float[Tensor, ""]:
@@ -96,7 +96,12 @@ class _Timm(nn.Module):
         return self.network.forward_intermediates(seen, indices=self.layers, intermediates_only=True)
 
 
-def _backbone(config: BackboneConfig) -> _Lite | _Timm:
+def build_backbone(config: BackboneConfig) -> _Lite | _Timm:
+    """The network of a configuration, with its weights.
+
+    Raises:
+        UnusableBackbone: it is not known, or its weights are not there.
+    """
     match config:
         case LiteConfig():
             return _Lite()

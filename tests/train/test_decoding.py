@@ -1,8 +1,12 @@
 """What is read of a row for training."""
 
+from functools import partial
+
 import torch
 
-from train.decoding import decode_latent_and_learnt
+from train.decoding import decode_latent, learnt_cells
+
+decode_latent_and_learnt = partial(decode_latent, beside=(learnt_cells,))
 
 
 def record(*boxes: tuple[float, float, float, float, bool], width_px: int, height_px: int) -> dict[str, object]:

@@ -6,6 +6,7 @@ only its noisy tokens. Targets of a set have noise and times of their own; later
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -16,20 +17,30 @@ from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 
 from curation.tasks import TASKS
+from models.attention import starts
 from models.bundle import Contents, GeneratorBundle
 from models.context import Context
 from models.cost import Cost, transformer_cost
-from models.dit import DiT, Marks
+from models.dit import DiT, Marks, Watched
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, load_autoencoder
 from models.minilm import MINILM
 from models.picture_sizes import ImageSize
+from models.repa import Projector, RepaConfig, Teacher, alignment, require_block
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, flat, pack_clean, pack_noisy, target_index
 from models.sizes import DiTConfig
 from models.text import WEIGHTS, TextEncoderConfig, text_width
-from train.decoding import DEFECT_COLUMNS, LATENT_COLUMNS, decode_latent, decode_latent_and_learnt
+from train.decoding import (
+    DEFECT_COLUMNS,
+    LATENT_COLUMNS,
+    PICTURE_COLUMNS,
+    Beside,
+    decode_latent,
+    learnt_cells,
+    pixels_of_cells,
+)
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 from train.texts import TextSource, TextStates
 
@@ -68,11 +79,15 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Side of the square that the bundle draws when no size is asked for; None for that of the autoencoder's training."""
     routing: RoutingConfig | None = None
     """Tokens of large pictures that leave out blocks, which makes steps cheaper; None for none."""
+    repa: RepaConfig | None = None
+    """What tokens are drawn to amid the transformer, so that what pictures show is learnt sooner; None for nothing."""
 
     @model_validator(mode="after")
-    def _routing_fits(self) -> "FlowConfig":
+    def _parts_fit(self) -> "FlowConfig":
         if self.routing is not None:
             require_blocks(self.routing, depth=self.dit.depth)
+        if self.repa is not None:
+            require_block(self.repa, depth=self.dit.depth)
         return self
 
 
@@ -101,6 +116,8 @@ class FlowBatch(NamedTuple):
     """1 for noisy tokens that are in the loss, 0 for those under defects."""
     route: Route | None
     """Tokens that take every block, when not all do."""
+    patches: tuple[Float[Tensor, "k _ _"], ...]
+    """Pixels of every target, cell by cell, where tokens are drawn to what a network sees in them."""
 
 
 class Flow:
@@ -122,10 +139,12 @@ class Flow:
                 f"size_px={self.size_px} is no multiple of the factor {contents.autoencoder.factor} of {config.autoencoder}"
             )
         self.config = config
-        self.columns = LATENT_COLUMNS + (DEFECT_COLUMNS if config.masks_defects else ())
-        self.decode = decode_latent_and_learnt if config.masks_defects else decode_latent
+        self.columns, beside = _read_of_rows(config)
+        self.decode = partial(decode_latent, beside=beside)
+        self._teacher = None if config.repa is None else Teacher(config.repa)
         with torch.device("meta"):                                   # weights are drawn where they will live
-            self.dit = DiT(config.dit)
+            self._trained = _Trained(config, feature_width=0 if self._teacher is None else self._teacher.width)
+        self.dit = self._trained.dit
         self._autoencoder, self._autoencoder_contents = autoencoder, contents
         self._text = TextStates(config.text_encoder)
         if (width := text_width(self._text.config)) != config.dit.text_width:
@@ -136,7 +155,7 @@ class Flow:
 
     @property
     def network(self) -> nn.Module:
-        return self.dit
+        return self.dit if self._trained.projector is None else self._trained
 
     @property
     def blocks(self) -> Sequence[nn.Module]:
@@ -144,7 +163,7 @@ class Flow:
 
     @property
     def companions(self) -> Sequence[nn.Module]:
-        return ()
+        return () if self._teacher is None else (self._teacher,)
 
     @property
     def text_encoder(self) -> TextEncoderConfig:
@@ -157,7 +176,7 @@ class Flow:
     def groups(self) -> list[ParameterGroup]:
         matrices = self.dit.block_matrices()
         inside = {id(parameter) for parameter in matrices}
-        rest = [parameter for parameter in self.dit.parameters() if id(parameter) not in inside]
+        rest = [parameter for parameter in self.network.parameters() if id(parameter) not in inside]
         return [ParameterGroup("muon", matrices), ParameterGroup("adamw", rest)]
 
     def prepare(self, targets: Iterable[list[Tensor]]) -> None:
@@ -186,17 +205,28 @@ class Flow:
             marks=Marks(torch.stack([each.labels for each in shown]).repeat_interleave(counts, dim=0)),
             learnt=torch.cat([flat(each)[:, 0] for one in shown for each in one.learnt for _ in range(copies)]),
             route=self._route(data.lengths, [each.generator for each in shown for _ in range(copies * len(each.targets))]),
+            patches=tuple(each for one in shown for each in one.patches),
         )  # fmt: skip
 
     def loss(self, batch: FlowBatch, phase: str, context: Context | None = None) -> LossTerms:  # noqa: ARG002  there is one phase
         token_time = batch.time.repeat_interleave(batch.data.lengths)
         point = point_on_path(batch.data.latents, batch.noise, token_time)
         memory = self.dit.remember(batch.clean, context).of(batch.target)
-        noisy = batch.data._replace(latents=point)
-        predicted = self.dit.velocity(noisy, batch.time, memory, context, route=batch.route, marks=batch.marks)
+        noisy, repa = batch.data._replace(latents=point), self.config.repa
+        predicted, watched = self.dit.velocity_and_watched(
+            noisy, batch.time, memory, context, route=batch.route, marks=batch.marks,
+            after=self.config.dit.depth if repa is None else repa.block,
+        )  # fmt: skip
         own = slice(None) if context is None else context.rows(len(point))
         error = (predicted - velocity_target(batch.data.latents, batch.noise)[own]).square().mean(1) * batch.learnt[own]
-        return LossTerms(error.sum() / len(point), _by_task_and_time(error.detach(), batch, own))
+        total, meters = error.sum() / len(point), _by_task_and_time(error.detach(), batch, own)
+        if repa is None:
+            return LossTerms(total, meters)
+        cosine = self._alignment(batch, watched, own)
+        num_tokens = len(point) if watched.rows is None or batch.route is None else len(batch.route.rows)
+        total = total - repa.weight * cosine.sum() / num_tokens
+        count = torch.tensor(float(len(cosine)), device=cosine.device)
+        return LossTerms(total, {**meters, "repa_cosine": Meter(cosine.detach().sum(), count)})
 
     def finish(self, targets: Iterable[list[Tensor]]) -> None:
         """Nothing depends on the whole data: latents arrive normalised."""
@@ -213,9 +243,21 @@ class Flow:
         """What draws with these weights of the transformer, which are not copied."""
         with torch.device("meta"):
             dit = DiT(self.config.dit)
-        dit.load_state_dict(weights, assign=True)
+        prefix = "" if self._trained.projector is None else "dit."
+        own = {name.removeprefix(prefix): tensor for name, tensor in weights.items() if name.startswith(prefix)}
+        dit.load_state_dict(own, assign=True)
         size = ImageSize(self.size_px, self.size_px)
         return Generator(dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=size)
+
+    def _alignment(self, batch: FlowBatch, watched: Watched, own: slice) -> Float[Tensor, " n"]:
+        """Cosine of every watched token's projection and what the frozen network sees at its cell."""
+        assert self._teacher is not None
+        assert self._trained.projector is not None
+        cells = batch.data.lengths[:: self.config.num_draws]         # of every target, whose copies lie side by side
+        shift = (starts(cells)[batch.target] - starts(batch.data.lengths)).repeat_interleave(batch.data.lengths)
+        rows = (torch.arange(len(shift), device=shift.device) + shift)[own]
+        features = self._teacher(batch.patches)[rows if watched.rows is None else rows[watched.rows]]
+        return alignment(self._trained.projector(watched.tokens), features)
 
     def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
         routing = self.config.routing
@@ -245,15 +287,39 @@ class Flow:
         labels = torch.tensor([float(label == sample.task or label in tags) for label in config.dit.labels])
         whole = (sample.target, *sample.further)
         return _Shown(
-            "" if is_dropped else text, references, tuple(map(self._latent, whole)), tuple(map(self._learnt, whole)), labels,
-            generator,
+            "" if is_dropped else text, references, tuple(map(self._latent, whole)), tuple(map(self._learnt, whole)),
+            tuple(map(self._patches, whole)) if config.repa is not None else (), labels, generator,
         )  # fmt: skip
 
     def _latent(self, decoded: Tensor) -> Float[Tensor, "c y x"]:
         return decoded[: self.config.dit.latent_channels]
 
     def _learnt(self, decoded: Tensor) -> Float[Tensor, "1 y x"]:
-        return decoded[-1:] if self.config.masks_defects else torch.ones_like(decoded[:1])
+        channel = self.config.dit.latent_channels
+        return decoded[channel : channel + 1] if self.config.masks_defects else torch.ones_like(decoded[:1])
+
+    def _patches(self, decoded: Tensor) -> Float[Tensor, "k y x"]:
+        return decoded[self.config.dit.latent_channels + self.config.masks_defects :]
+
+
+class _Trained(nn.Module):
+    """The transformer and what is trained beside it, but is in no bundle."""
+
+    def __init__(self, config: FlowConfig, *, feature_width: int) -> None:
+        super().__init__()
+        self.dit = DiT(config.dit)
+        repa = config.repa
+        self.projector = None if repa is None else Projector(config.dit.width, repa.hidden, feature_width)
+
+
+def _read_of_rows(config: FlowConfig) -> tuple[tuple[str, ...], tuple[Beside, ...]]:
+    """Columns that are read, and what is made of them beside the latent: the loss's weight first, then pixels."""
+    columns, beside = LATENT_COLUMNS, tuple[Beside, ...]()
+    if config.masks_defects:
+        columns, beside = columns + DEFECT_COLUMNS, (learnt_cells,)
+    if config.repa is not None:
+        columns, beside = columns + PICTURE_COLUMNS, (*beside, partial(pixels_of_cells, patch_px=config.repa.patch_px))
+    return columns, beside
 
 
 class _Shown(NamedTuple):
@@ -264,6 +330,7 @@ class _Shown(NamedTuple):
     targets: tuple[Float[Tensor, "c _ _"], ...]
     learnt: tuple[Float[Tensor, "1 _ _"], ...]
     """1 where a target is in the loss."""
+    patches: tuple[Float[Tensor, "k _ _"], ...]
     labels: Float[Tensor, " l"]
     generator: torch.Generator
 

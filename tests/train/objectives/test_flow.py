@@ -31,9 +31,9 @@ def flow(config: FitConfig, **changes: object) -> Flow:
     assert isinstance(changed_config, FlowConfig)
     objective = Flow(changed_config)
     torch.manual_seed(0)
-    objective.dit.to_empty(device="cpu")
+    objective.network.to_empty(device="cpu")
     with torch.no_grad():
-        for parameter in objective.dit.parameters():
+        for parameter in objective.network.parameters():
             parameter.normal_(std=0.1)
     return objective
 
@@ -142,3 +142,39 @@ def test_parts_under_defects_teach_nothing(config: FitConfig) -> None:
     right = objective.loss(batch._replace(learnt=1 - batch.learnt), "main").meters["flow_mse_edit"]
     torch.testing.assert_close(error.sum + right.sum, unmasked.sum)
     assert 0 < error.sum < unmasked.sum
+
+
+REPA = {"backbone": {"kind": "lite0"}, "patch_px": 16, "block": 2, "hidden": 16, "weight": 0.5}
+
+
+def with_pixels(objective: Flow, *, key: int, side: int) -> Drawn:
+    sample = drawn(objective, key=key, side=side)
+    pixels = torch.rand(768, side, side, generator=torch.Generator().manual_seed(key)) * 2 - 1
+    references = tuple(torch.cat([latent, torch.zeros(768, *latent.shape[1:])]) for latent in sample.references)
+    return sample._replace(target=torch.cat([sample.target, pixels]), references=references)
+
+
+def test_tokens_are_drawn_to_what_a_network_sees_and_the_bundle_knows_nothing_of_it(config: FitConfig) -> None:
+    plain, drawn_to = flow(config, num_draws=2), flow(config, num_draws=2, repa=REPA)
+    drawn_to.dit.load_state_dict(plain.dit.state_dict())
+    sides = {1: 4, 2: 2}
+    without = plain.loss(plain.collate([drawn(plain, key=key, side=side) for key, side in sides.items()]), "main")
+    terms = drawn_to.loss(drawn_to.collate([with_pixels(drawn_to, key=key, side=side) for key, side in sides.items()]), "main")
+    cosine = terms.meters["repa_cosine"]
+    assert cosine.count == 2 * (16 + 4)
+    torch.testing.assert_close(terms.total, without.total - 0.5 * cosine.sum / cosine.count)
+    terms.total.backward()
+    trained = {id(parameter) for group in drawn_to.groups() for parameter in group.parameters}
+    assert all(parameter.grad is not None and id(parameter) in trained for parameter in drawn_to.network.parameters())
+    _, weights = drawn_to.export()
+    assert weights["dit"].keys() == plain.dit.state_dict().keys()
+    own = drawn_to.generator(dict(drawn_to.network.state_dict())).dit.state_dict()
+    assert all(torch.equal(tensor, plain.dit.state_dict()[name]) for name, tensor in own.items())
+
+
+def test_copies_of_a_target_share_its_features_and_routed_tokens_have_no_part(config: FitConfig) -> None:
+    objective = flow(config, num_draws=2, repa=REPA, routing=ROUTING, dit=deep(config))
+    batch = objective.collate([with_pixels(objective, key=key, side=4) for key in (1, 2)])
+    assert len(batch.patches) == 2
+    assert batch.route is not None
+    assert objective.loss(batch, "main").meters["repa_cosine"].count == len(batch.route.rows)
