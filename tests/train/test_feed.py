@@ -11,9 +11,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from tiny_fit import changed
 
 from curation.decode import encode_png
-from curation.tables import TableRef
+from curation.tables import SELECTION_SCHEMA, TableRef
 from models.autoencoder import AutoencoderConfig
 from train.config import FitConfig
 from train.feed import BadPictures, Feed, FeedConfig
@@ -21,9 +22,9 @@ from train.fetch import InProcessConfig
 from train.objectives import build
 from train.objectives.autoencoder import AutoencoderObjectiveConfig
 from train.objectives.contract import StepInput
-from train.objectives.flow import FlowBatch
+from train.objectives.flow import FlowBatch, FlowConfig
 from train.objectives.smoothness import NoiseConfig
-from train.plan import Plan
+from train.plan import Plan, StageConfig
 from train.samples import UnusableTable, load_samples
 from train.sources import build_source
 
@@ -62,6 +63,26 @@ def test_a_step_prepared_again_is_the_same_to_the_last_bit(fit_config: FitConfig
     assert [item.step for item in whole] == [0, 1, 2, 3, 4, 5]
     assert all(same(one, other) for one, other in zip(whole[4:], resumed, strict=True))
     assert not same(whole[4], whole[5])
+
+
+def test_targets_of_a_set_come_in_order_and_later_ones_see_earlier_ones(fit_config: FitConfig, tmp_path: Path) -> None:
+    row = {
+        "sample_id": "s", "task": "set", "target_id": "p3", "reference_ids": ["p5"], "further_ids": ["p1", "p4"],
+        "texts": ["three of them"], "text_weights": [1.0], "score_text": "", "tags": ["growing"], "split": "train", "weight": 1.0,
+    }  # fmt: skip
+    lance.write_dataset(pa.Table.from_pylist([row], schema=SELECTION_SCHEMA), str(tmp_path / "sets.lance"))
+    stage = StageConfig(name="sets", num_steps=2, task_shares={"set": 1.0})
+    selection, plan = {"selection": str(tmp_path / "sets.lance")}, {"batch_samples": 1, "num_slots": 1, "stages": (stage,)}
+    config = changed(fit_config, data=selection, plan=plan)
+    assert isinstance(config.objective, FlowConfig)
+    copies = config.objective.num_draws
+    (step, _) = steps(config, 0, 2)
+    batch = step.packs[0].batch
+    latents = lance.dataset(config.data.uri).to_table(columns=["id", "latent"]).to_pylist()
+    of = {row["id"]: torch.tensor(row["latent"]).view(-1, 4).T for row in latents}
+    assert torch.equal(batch.data.latents, torch.cat([of[name] for name in ("p3", "p1", "p4") for _ in range(copies)]))
+    assert torch.equal(batch.clean.latents, torch.cat([of[name] for name in ("p5", "p3", "p1")]))
+    assert batch.clean.lengths[1:].tolist() == [4, 4]
 
 
 def test_packs_of_all_workers_are_those_of_one_and_their_shares_add_up(fit_config: FitConfig) -> None:
