@@ -14,6 +14,7 @@ from train.guard import Guard, GuardConfig
 from train.objectives.contract import Drawn, LossTerms, Meter, ParameterGroup, Phase
 from train.optim import OptimConfig
 from train.parallel import DdpConfig, MemoryConfig, ParallelConfig, World, build
+from train.precision import Precision
 from train.schedule import Constant
 from train.state import TrainState
 
@@ -77,8 +78,10 @@ def batch_of(step: int) -> Tensor:
     return torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
 
 
-def state_of(game: Game, *, guard: GuardConfig | None = None, parallel: ParallelConfig | None = None) -> TrainState[Tensor]:
+def state_of(
+    game: Game, *, guard: GuardConfig | None = None, parallel: ParallelConfig | None = None, precision: Precision = "fp32"
+) -> TrainState[Tensor]:
     """The game under training by one worker."""
     optim = OptimConfig(adamw_lr=0.05, muon_lr=0.1, weight_decay=0.0, schedule=Constant(warmup_steps=0), clip_norm=10.0)
-    engine = build(parallel or DdpConfig(), MemoryConfig(), game, optim=optim, precision="fp32", world=World(0, 1), seed=0)
+    engine = build(parallel or DdpConfig(), MemoryConfig(), game, optim=optim, precision=precision, world=World(0, 1), seed=0)
     return TrainState(engine, Guard(guard or GuardConfig()), ema_decay=0.9)

@@ -116,6 +116,27 @@ def test_labels_and_guidance_move_noisy_tokens_once_they_are_learnt() -> None:
         assert not torch.allclose(found[2], found[3], atol=1e-4)
 
 
+def test_references_may_be_packed_in_any_order_as_long_as_they_keep_their_indices(dit: DiT) -> None:
+    sample, noisy, time = conditions()[2], pack_noisy([torch.randn(3, 2, 2)]), torch.tensor([0.5])
+    clean = pack_clean([sample], latent_channels=3)
+    turned = torch.tensor([*range(5), 9, 10, 11, 5, 6, 7, 8])        # the second reference before the first
+    permuted = clean._replace(order=clean.order[turned], positions=clean.positions[turned])
+    torch.testing.assert_close(dit(permuted, noisy, time), dit(clean, noisy, time), atol=1e-5, rtol=1e-4)
+
+
+def test_tokens_keep_their_scale_at_birth_from_the_smallest_width_to_the_largest() -> None:
+    scales = []
+    for size in (micro, small, base, full):
+        config = size(latent_channels=32, text_width=64).model_copy(update={"depth": 2, "ffn_width": 256})
+        torch.manual_seed(0)
+        dit, clean = DiT(config), pack_clean([Condition(torch.randn(3, 64), ())], latent_channels=32)
+        _, watched = dit.velocity_and_watched(
+            pack_noisy([torch.randn(32, 2, 2)]), torch.tensor([0.5]), dit.remember(clean), route=None, marks=None, after=2
+        )
+        scales.append(watched.tokens.detach().square().mean().sqrt())
+    assert max(scales) / min(scales) < 1.5
+
+
 def test_the_first_prediction_is_zero_velocity() -> None:
     sample, noisy = conditions()[1], pack_noisy([torch.randn(3, 2, 2)])
     assert not DiT(CONFIG)(pack_clean([sample], latent_channels=3), noisy, torch.tensor([0.5])).any()

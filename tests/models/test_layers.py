@@ -22,3 +22,16 @@ def test_compiled_code_turns_by_the_same_angles(monkeypatch: pytest.MonkeyPatch)
     plain = rotate(x, turns)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(rotate(x, turns), plain)
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_every_position_up_to_4096_turns_by_angles_of_its_own_even_under_autocast(axis: int) -> None:
+    positions = torch.zeros(4096, 3, dtype=torch.long)
+    positions[:, axis] = torch.arange(4096)
+    with torch.autocast("cpu", torch.bfloat16):
+        turns = rotations(positions, axis_widths=(32, 48, 48), theta=100.0)
+        keys = rotate(torch.ones(1, 1, 128, dtype=torch.bfloat16).expand(4096, 1, 128), turns)
+    assert turns.dtype == keys.dtype == torch.float32
+    assert len(turns.flatten(1).unique(dim=0)) == 4096
+    neighbours = (turns[1:] - turns[:-1]).flatten(1).norm(dim=1)
+    assert neighbours.min() > 0.5

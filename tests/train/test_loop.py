@@ -44,6 +44,19 @@ def test_packs_add_up_to_the_whole_batch() -> None:
         torch.testing.assert_close(weights(parts)[name], tensor)
 
 
+def test_weights_their_average_and_what_the_optimizer_remembers_are_fp32_where_arithmetic_is_bf16() -> None:
+    game = Game()
+    state = state_of(game, precision="bf16")
+    seen: list[torch.dtype] = []
+    game.network["generator"].register_forward_hook(lambda _module, _given, found: seen.append(found.dtype))
+    run(state, game, inputs(2))
+    assert set(seen) == {torch.bfloat16}
+    held = [*state.engine.weights().values(), *state.average.state.values()]
+    remembered = [kept for one in state.tensors()["optimizers"].values() for kept in one["state"].values()]
+    held += [tensor for kept in remembered for tensor in kept.values()]
+    assert {tensor.dtype for tensor in held} == {torch.float32}
+
+
 def test_phases_alternate_and_move_only_their_own_parameters() -> None:
     game = Game()
     state = state_of(game)
