@@ -4,10 +4,10 @@ BIN := .venv/bin
 .DEFAULT_GOAL := help
 # Images of containers often forbid it; then each of the hundred processes of a demo would compile 2,000 modules again (5 s of CPU time).
 unexport PYTHONDONTWRITEBYTECODE
-.PHONY: help setup demo test test-slow test-gpu faults lint serve bench pretrained
+.PHONY: help setup demo test test-slow test-gpu faults lint serve bench pretrained train-embedded
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: .venv/.ok ## install into .venv, at the versions of constraints.txt
 
@@ -36,6 +36,10 @@ serve: .venv/.ok ## answer requests on http://127.0.0.1:8000 with the best gener
 
 pretrained: .venv/.ok ## embed the demo's generator in the package (models/pretrained)
 	$(BIN)/python -m pipelines.embed runs/demo
+
+train-embedded: .venv/.ok ## train the generator of the package on food and animals, and embed it (up to an hour on two cores)
+	$(BIN)/seedbed demo embedded --root runs/embedded
+	$(BIN)/python -m pipelines.embed runs/embedded
 
 bench: .venv/.ok ## quick speed measurements beside peers (ARGS="NAME --json FILE")
 	$(BIN)/seedbed bench $(or $(ARGS),all --quick)

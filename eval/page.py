@@ -10,10 +10,10 @@ from eval.charts import Chart, lines
 from eval.document import Document, Section, html, keys
 from eval.markup import Markup, joined, tag
 from eval.page_tables import funnel_table, score_table, stage_table
-from eval.report import Command, Example, Fact, Gallery, Report
+from eval.report import Command, Comparison, Example, Fact, Gallery, Report
 
-_LEAST_WIDTH_PX = {2: 190, 3: 250}
-"""Of an example, by its number of pictures; 330 for more."""
+_LEAST_WIDTH_PX = {2: 190, 3: 250, 4: 330}
+"""Of an example, by its number of pictures; 410 for more."""
 
 _LINE_COLOURS = ("var(--accent)", "var(--warm)", "var(--blue)", "var(--faint)")
 
@@ -28,6 +28,7 @@ def _sections(report: Report) -> list[Section]:
     return [
         *pictures,
         Section("numbers", "Numbers", score_table(report.scores)),
+        Section("comparison", "Beside another model", _comparison(report.comparison)),
         Section("training", "Training", _charts(report.charts)),
         Section("data", "Data", funnel_table(report.funnel)),
         Section("stages", "Time and size", stage_table(report.stages)),
@@ -36,10 +37,17 @@ def _sections(report: Report) -> list[Section]:
     ]
 
 
+def _comparison(comparison: Comparison | None) -> Markup:
+    if comparison is None:
+        return Markup()
+    shown = (joined([tag("h3", each.title), _gallery(each)]) for each in comparison.galleries)
+    return joined([tag("p", comparison.note), score_table(comparison.scores), *shown])
+
+
 def _gallery(gallery: Gallery) -> Markup:
     if not gallery.examples:
         return Markup()
-    least = _LEAST_WIDTH_PX.get(len(gallery.heads), 330)
+    least = _LEAST_WIDTH_PX.get(len(gallery.heads), 410)
     columns = f"grid-template-columns:repeat(auto-fill,minmax(min({least}px,100%),1fr))"
     examples = tag("div", *(_example(each, gallery) for each in gallery.examples), class_="examples", style=columns)
     return joined([tag("p", gallery.note), examples])

@@ -54,6 +54,13 @@ def read_png(path: Path) -> UInt8[np.ndarray, "y x 3"]:
         return np.array(image.convert("RGB"))
 
 
+def at_size(pixels: UInt8[np.ndarray, "y x 3"], height_px: int, width_px: int) -> UInt8[np.ndarray, "{height_px} {width_px} 3"]:
+    """The picture at another size, bicubic and antialiased; as it is when it has that size."""
+    if pixels.shape[:2] == (height_px, width_px):
+        return pixels
+    return np.asarray(Image.fromarray(pixels).resize((width_px, height_px), Image.Resampling.BICUBIC))
+
+
 def grid(rows: Sequence[Row], *, heads: Sequence[str], across: int, cell_px: int) -> UInt8[np.ndarray, "y x 3"]:
     """All rows as tiles, `across` of them side by side, each with its label below.
 

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from curation.tables import Split
 from curation.tasks import Task
 from eval.charts import Chart
-from eval.scores import SampleScore, Score, Scores
+from eval.scores import SampleScore, Score, Scores, Subject
 
 
 class Tile(NamedTuple):
@@ -86,6 +86,15 @@ class Command(NamedTuple):
     purpose: str
 
 
+class Comparison(NamedTuple):
+    """The generator and another one, asked for the same pictures."""
+
+    note: str
+    """Which ones, and what they were asked."""
+    galleries: tuple[Gallery, ...]
+    scores: tuple[Score, ...]
+
+
 class Report(NamedTuple):
     """Everything on the page; empty sections are left out."""
 
@@ -103,11 +112,14 @@ class Report(NamedTuple):
     commands: tuple[Command, ...]
     notes: tuple[str, ...]
     """Limits and attributions, at the end."""
+    comparison: Comparison | None = None
 
 
 _MARKS = "The mark is the place of the picture's own caption when all captions of the set are ranked by how well they fit."
 
 _TRUTH: dict[Task, str] = {"t2i": "real", "edit": "truth", "compose": "truth"}
+
+_OTHERS: dict[Subject, str] = {"beside": "other model", "nearest": "nearest caption"}
 
 _TITLES: dict[tuple[Task, Split], tuple[str, str]] = {
     ("t2i", "train"): ("Text to image", "Concepts of the training set, drawn from the text alone, beside the real picture."),
@@ -132,15 +144,17 @@ def galleries(scores: Scores, folder: Path, *, most: int, most_heldout: int) -> 
         if shown:
             most_references = max(len(sample.references) for sample in shown)
             heads = tuple(f"reference {n + 1}" if most_references > 1 else "reference" for n in range(most_references))
+            others = tuple(name for subject, name in _OTHERS.items() if subject in shown[0].others)
             examples = tuple(_example(sample, folder, most_references) for sample in shown)
             counted = f"{note} The first {len(shown)} of {len(samples)} evaluated; none is picked by its looks. {_MARKS}"
-            found.append(Gallery(title, counted, (*heads, "generated", _TRUTH[task]), most_references, examples))
+            found.append(Gallery(title, counted, (*heads, "generated", *others, _TRUTH[task]), most_references, examples))
     return tuple(found)
 
 
 def _example(sample: SampleScore, folder: Path, num_references: int) -> Example:
     references = [(folder / each).read_bytes() for each in sample.references]
     gaps = [None] * (num_references - len(references))
-    pictures = (*references, *gaps, (folder / sample.picture).read_bytes(), (folder / sample.target).read_bytes())
+    places = [sample.picture, *(sample.others[subject] for subject in _OTHERS if subject in sample.others), sample.target]
+    pictures = (*references, *gaps, *((folder / each).read_bytes() for each in places))
     mark = "caption first" if sample.rank == 0 else f"caption at {sample.rank + 1}"
     return Example(pictures, sample.prompt, mark, sample.rank == 0)

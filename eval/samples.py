@@ -82,6 +82,11 @@ def ids_of(samples: Sequence[Sample]) -> frozenset[str]:
     return frozenset(each for sample in samples for each in (sample.target_id, *sample.reference_ids))
 
 
+def subject_file(subject: str, sample: Sample) -> str:
+    """Place of what another than the generator made of a sample, relative to the evaluation's folder."""
+    return f"{subject}/{sample.task}-{sample.split}/{sample.file_stem}.png"
+
+
 def picture_file(picture_id: str) -> str:
     """Place of a stored training view, relative to the evaluation's folder."""
     return f"pictures/{hashlib.sha256(picture_id.encode()).hexdigest()[:16]}.png"

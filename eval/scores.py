@@ -7,11 +7,11 @@ from pydantic import BaseModel
 from curation.tables import Split
 from curation.tasks import Task
 
-Subject = Literal["generated", "real", "reconstruction", "reference", "noise"]
-"""Whose pictures were scored: the generator's, the corpus's own, those after a round trip through the autoencoder, the unchanged
-first reference of an edit, and decoded noise."""
+Subject = Literal["generated", "beside", "nearest", "real", "reconstruction", "reference", "noise"]
+"""Whose pictures were scored: the generator's, another generator's, the training pictures with the nearest captions, the corpus's
+own, those after a round trip through the autoencoder, the unchanged first reference of an edit, and decoded noise."""
 
-SUBJECTS: tuple[Subject, ...] = ("generated", "real", "reconstruction", "reference", "noise")
+SUBJECTS: tuple[Subject, ...] = ("generated", "beside", "nearest", "real", "reconstruction", "reference", "noise")
 
 Metric = Literal["frechet_lite0", "retrieval_r1", "retrieval_r10", "edit_follows", "error_inside", "error_outside"]
 
@@ -44,6 +44,8 @@ class SampleScore(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """The true picture."""
     references: tuple[str, ...]
     """Pictures it was made from, none for text-to-image."""
+    others: dict[Subject, str] = {}
+    """Pictures of other subjects, those that need looking at: "beside" and "nearest"."""
     rank: int
     """How many captions of the set fit the picture at least as well as its own: 0 is the best."""
     follows: bool | None = None
@@ -80,6 +82,8 @@ class Scores(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=Tr
     format_version: int = FORMAT_VERSION
     bundle: str
     """Digest of the generator's bundle."""
+    beside: str = ""
+    """Digest of the other generator's bundle, "" when there is none."""
     contrastive: str
     """Digest of the head that scored retrieval."""
     samples: tuple[SampleScore, ...]

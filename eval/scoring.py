@@ -1,6 +1,6 @@
 """From pictures to scores: features once for every picture, then every measure on them.
 
-Every subject (generated, real, reconstruction, unchanged reference, noise) goes through the same code, so that a number always
+Every subject (`eval.scores.Subject`: generated, real, noise, ...) goes through the same code, so that a number always
 stands beside what perfect and what worthless pictures would get. Fréchet distances are to the real pictures of the same samples;
 "real" there is one half of them against the other, at half the size, which reads high.
 

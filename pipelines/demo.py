@@ -46,6 +46,8 @@ class DemoConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Texts in two languages to states."""
     generator: FitConfig
     """Text, edits and compositions to pictures."""
+    compare: evaluate.EvaluateConfig | None = None
+    """Scores beside another generator, on pictures that both have learnt; None for no such stage."""
     evaluate: evaluate.EvaluateConfig
     """Scores and grids."""
     promote: promote.PromoteConfig
@@ -82,7 +84,7 @@ class Chain:
 
 def run(config: DemoConfig, session: Session) -> None:
     """Run every stage, then write ``report.html`` and ``summary.json`` into the workspace."""
-    chain = Chain(session, num_stages=len(DemoConfig.model_fields))
+    chain = Chain(session, num_stages=sum(getattr(config, name) is not None for name in DemoConfig.model_fields))
     _data(config, chain)
     _models(config, chain)
     _judgement(config, chain)
@@ -116,10 +118,13 @@ def _models(config: DemoConfig, chain: Chain) -> None:
 
 def _judgement(config: DemoConfig, chain: Chain) -> None:
     bundle = chain.outcome("fit generator").outputs["bundle"]
-    judged = chain.run(
-        "evaluate", evaluate.run, config.evaluate, images=_table(chain.outcome("encode")), bundle=bundle,
-        contrastive=chain.outcome("fit contrastive").outputs["bundle"],
-    )  # fmt: skip
+    judging = {
+        "images": _table(chain.outcome("encode")), "bundle": bundle,
+        "contrastive": chain.outcome("fit contrastive").outputs["bundle"],
+    }  # fmt: skip
+    if config.compare is not None:                                   # first: the newest evaluation is the one of all samples
+        chain.run("compare", evaluate.run, config.compare, **judging)
+    judged = chain.run("evaluate", evaluate.run, config.evaluate, **judging)
     chain.run("promote", _promoted_or_refused, config.promote, bundle=bundle, evaluation=judged.digest)
     served = {**config.visit.serve.model_dump(), "bundle": bundle}
     chain.run("visit", visit.run, config.visit, serve=served, evaluation=judged.outputs["folder"])
@@ -151,6 +156,7 @@ def _summary(finished: list[Finished], session: Session) -> dict[str, object]:
             {"name": stage.name, **stage.outcome.model_dump(include={"seconds", "rows_in", "rows_out"})} for stage in finished
         ],
         "metrics": outcomes["evaluate"].metrics,
+        "comparison": outcomes["compare"].metrics if "compare" in outcomes else {},
         "samples": {task: sorted(str(path) for path in (visited / task).glob("*.png")) for task in visit.TASKS},
         "bundle": generator.outputs["bundle"],
         "mlflow_run_id": session.tracker.chain_run_id,

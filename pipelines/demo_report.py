@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from eval.charts import Chart, Series
 from eval.document import write
 from eval.page import page
-from eval.report import Command, Fact, Report, Stage, Tile, galleries
+from eval.report import Command, Comparison, Fact, Report, Stage, Tile, galleries
 from infra.provenance import hardware
 from infra.session import Session
 from models.bundle import read_manifest
@@ -20,15 +20,7 @@ from train.meters import readings
 if TYPE_CHECKING:
     from pipelines.demo import DemoConfig, Finished
 
-_SHOWN, _SHOWN_HELDOUT = 60, 12
-
-_COMMANDS = (
-    Command("seedbed serve --root runs/demo", "serve this generator, with a page to type a prompt"),
-    Command("seedbed lineage FILE --root runs/demo", "from a served picture back to its source rows and licences"),
-    Command("seedbed ingest --source folder:PATH", "begin with pictures of your own"),
-    Command("seedbed fit generator --root runs/demo --set plan.stages.all.num_steps=1000", "train for longer on the selection"),
-    Command("mlflow ui --backend-store-uri sqlite:///runs/demo/mlflow.db", "every run of the chain, with parameters and curves"),
-)
+_SHOWN, _SHOWN_HELDOUT, _SHOWN_BESIDE = 60, 12, 12
 
 _NOTES = (
     "Retrieval is by a small contrastive head fitted on this corpus, not CLIP. "
@@ -49,11 +41,12 @@ def write_report(finished: "Sequence[Finished]", config: "DemoConfig", session: 
         tiles=_tiles(metrics, sum(stage.outcome.seconds for stage in finished)),
         galleries=galleries(scores, evaluation, most=_SHOWN, most_heldout=_SHOWN_HELDOUT),
         scores=scores.scores,
+        comparison=_comparison(outcomes, config),
         charts=tuple(_chart(name, outcome) for name, outcome in outcomes.items() if name.startswith("fit ")),
         funnel=funnel_lines(json.loads(Path(outcomes["curate"].outputs["funnel"]).read_text())),
         stages=tuple(_stage(stage.name, stage.outcome) for stage in finished),
         lineage=_lineage(outcomes, session),
-        commands=_COMMANDS,
+        commands=_commands(session.workspace.root),
         notes=(*_NOTES, f"Made on {hardware()}."),
     )
     place = session.workspace.local("report.html")
@@ -68,6 +61,27 @@ def _subtitle(finished: "Sequence[Finished]", config: "DemoConfig") -> str:
         f"One model for text-to-image, editing and composition, trained from nothing on "
         f"{outcomes['select'].rows_out:,} samples of "
         f"{categories} ({outcomes['ingest'].rows_out:,} drawings) and asked for pictures over HTTP."
+    )
+
+
+def _comparison(outcomes: dict[str, Outcome], config: "DemoConfig") -> Comparison | None:
+    if config.compare is None:
+        return None
+    folder = Path(outcomes["compare"].outputs["folder"])
+    scores = read_scores(folder)
+    among = " and ".join(config.compare.categories) or "all categories"
+    note = f"Bundle {scores.bundle} beside bundle {scores.beside}: the same prompts, references and noise, among {among}."
+    shown = galleries(scores, folder, most=_SHOWN_BESIDE, most_heldout=_SHOWN_BESIDE)
+    return Comparison(note, shown, scores.scores)
+
+
+def _commands(root: str) -> tuple[Command, ...]:
+    return (
+        Command(f"seedbed serve --root {root}", "serve this generator, with a page to type a prompt"),
+        Command(f"seedbed lineage FILE --root {root}", "from a served picture back to its source rows and licences"),
+        Command("seedbed ingest --source folder:PATH", "begin with pictures of your own"),
+        Command(f"seedbed fit generator --root {root} --set plan.stages.all.num_steps=1000", "train for longer on the selection"),
+        Command(f"mlflow ui --backend-store-uri sqlite:///{root}/mlflow.db", "every run, with parameters and curves"),
     )
 
 

@@ -66,9 +66,10 @@ def _evaluated(source: Path, target: Path, session: Session) -> Outcome:
     """The evaluation of the copy, asked as the original was."""
     digest = read_manifest(source).digest
     known = [outcome for outcome in finished("evaluate", session.workspace) if outcome.outputs["bundle_digest"] == digest]
-    if not known:
+    settings = (yaml.safe_load(session.workspace.read_text("jobs", f"evaluate-{each.digest}.yaml")) for each in reversed(known))
+    asked = next((each for each in settings if each["beside"] is None), None)   # a comparison may be with what is replaced here
+    if asked is None:
         raise UserError(f"bundle {digest} was not evaluated in {session.workspace.root}; run `seedbed demo` to the end first")
-    asked = yaml.safe_load(session.workspace.read_text("jobs", f"evaluate-{known[-1].digest}.yaml"))
     return evaluate.run(validated(EvaluateConfig, {**asked, "bundle": str(target), "bundle_digest": ""}), session)
 
 

@@ -10,7 +10,7 @@ from eval.document import write
 from eval.page import page
 from eval.page_tables import duration, size
 from eval.render import png
-from eval.report import Command, Example, Fact, FunnelLine, Gallery, Report, Stage, Tile
+from eval.report import Command, Comparison, Example, Fact, FunnelLine, Gallery, Report, Stage, Tile
 from eval.scores import Score
 
 HOSTILE = "<script>alert('x')</script> & \"quotes\""
@@ -83,6 +83,20 @@ def test_the_funnel_adds_up_on_the_page(report: Report) -> None:
     total = re.search(r'<tr class="sum"><td>all</td>.*?</tr>', html)
     assert total is not None
     assert re.findall(r"<td>([\d,]+)</td>", total.group()) == ["15", "12", "2", "1"]
+
+
+def test_another_model_has_a_section_with_its_scores_and_pictures(report: Report) -> None:
+    assert "Beside another model" not in page(report)
+    picture = png(np.ones((4, 4, 3), dtype=np.uint8))
+    heads = ("generated", "other model", "nearest caption", "real")
+    shown = Gallery("Text to image", "note", heads, 0, (Example((picture,) * 4, "a bear", "", None),))
+    scores = (score("generated", 0.9), score("beside", 0.61), score("nearest", 0.42))
+    html = page(report._replace(comparison=Comparison("twelve prompts", (shown,), scores)))
+    section = html[html.index('id="comparison"') :]
+    for expected in ("twelve prompts", "61 %", "42 %", 'class="mark beside"', 'class="mark nearest"', "another model"):
+        assert expected in section, expected
+    assert section.count("<img") == 4
+    assert "noise, decoded" not in section[: section.index("<table")], "the legend names who is there"
 
 
 def test_sections_without_content_are_left_out(report: Report) -> None:

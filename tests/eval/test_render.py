@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eval.render import Row, grid, png, read_png, to_image, to_pixels
+from eval.render import Row, at_size, grid, png, read_png, to_image, to_pixels
 
 
 def test_pixels_survive_the_way_to_a_tensor_and_through_a_file(tmp_path: Path) -> None:
@@ -29,6 +29,12 @@ def test_a_grid_keeps_proportions() -> None:
     banner = np.full((4, 16, 3), (200, 0, 0), dtype=np.uint8)
     is_red = (grid([Row((banner,), "a banner")], heads=["it"], across=1, cell_px=32) == np.array((200, 0, 0))).all(-1)
     assert (is_red.any(0).sum(), is_red.any(1).sum()) == (32, 8)
+
+
+def test_a_picture_is_shown_at_the_size_of_another() -> None:
+    pixels = np.full((8, 8, 3), 90, dtype=np.uint8)
+    assert at_size(pixels, 8, 8) is pixels
+    assert np.array_equal(at_size(pixels, 16, 12), np.full((16, 12, 3), 90, dtype=np.uint8))
 
 
 def test_a_grid_of_nothing_is_refused() -> None:

@@ -48,13 +48,16 @@ def mlflow_runs(root: Path) -> Iterator[list]:
 def test_it_leaves_a_report_and_a_summary(root: Path, summary: dict) -> None:
     assert [stage["name"] for stage in summary["stages"]] == [
         "ingest", "curate", "caption", "pairs", "select", "fit autoencoder", "fit contrastive", "encode", "fit text",
-        "fit generator", "evaluate", "promote", "visit",
+        "fit generator", "compare", "evaluate", "promote", "visit",
     ]  # fmt: skip
     assert all(stage["rows_out"] > 0 for stage in summary["stages"])
     for task in ("t2i", "edit", "compose"):
         assert summary["samples"][task]
         assert all(Path(place).read_bytes().startswith(b"\x89PNG") for place in summary["samples"][task])
+    own = "eval/retrieval_r1/t2i"
+    assert {own, f"{own}/beside", f"{own}/nearest"} <= summary["comparison"].keys()
     page = (root / "report.html").read_text()
+    assert "Beside another model" in page
     assert page.startswith("<!doctype html>")
     assert "http://" not in page.replace("http://www.w3.org", "").replace("http://127.0.0.1", "")
 

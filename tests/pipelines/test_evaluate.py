@@ -1,5 +1,6 @@
 """The whole job on random weights: what it says about them is worthless, what it writes is not."""
 
+import shutil
 from pathlib import Path
 
 import lance
@@ -30,7 +31,8 @@ def write_images(uri: str) -> None:
     rows = []
     for number in range(NUM_PICTURES):
         pixels = np.repeat(np.repeat(generator.integers(0, 256, (4, 4, 3), dtype=np.uint8), 8, 0), 8, 1)
-        rows.append(empty | {"id": f"emoji/{number}", "image": encode_png(pixels)})
+        category = "fruit" if number < 5 else "tools"
+        rows.append(empty | {"id": f"emoji/{number}", "image": encode_png(pixels), "category": category})
     lance.write_dataset(pa.Table.from_pylist(rows, schema=IMAGES_SCHEMA), uri)
 
 
@@ -83,14 +85,39 @@ def test_every_sample_is_drawn_stored_and_scored_beside_its_baselines(
     assert (outcome.rows_out, len(found.samples)) == (13, 13)                 # 8 + 2 + 2, and the one that is held out
     assert outcome.outputs["bundle_digest"] == read_manifest(Path(config.bundle)).digest
     assert outcome.metrics == found.metrics()
-    expected = {f"eval/retrieval_r1/t2i{suffix}" for suffix in ("", "/real", "/reconstruction", "/noise", "/heldout")}
+    expected = {f"eval/retrieval_r1/t2i{suffix}" for suffix in ("", "/nearest", "/real", "/reconstruction", "/noise", "/heldout")}
     expected |= {"eval/edit_follows/compose", "eval/error_inside/edit", "eval/frechet_lite0/t2i/noise"}
     assert expected <= outcome.metrics.keys()
     for sample in found.samples:
-        assert all((folder / each).is_file() for each in (sample.picture, sample.target, *sample.references))
+        kept = (sample.picture, sample.target, *sample.references, *sample.others.values())
+        assert all((folder / each).is_file() for each in kept)
+        assert list(sample.others) == (["nearest"] if sample.task == "t2i" else [])
+        assert sample.target not in sample.others.values()
     assert {path.stem for path in folder.glob("*.png")} == {"t2i-train", "t2i-heldout", "edit-train", "compose-train"}
     shown = galleries(found, folder, most=2, most_heldout=1)
-    assert [(len(each.heads), each.result, len(each.examples)) for each in shown] == [(2, 0, 2), (3, 1, 2), (4, 2, 2), (2, 0, 1)]
+    assert [(len(each.heads), each.result, len(each.examples)) for each in shown] == [(3, 0, 2), (3, 1, 2), (4, 2, 2), (3, 0, 1)]
+
+
+def test_another_generator_draws_the_same_samples_at_its_own_size(
+    config: EvaluateConfig, session: Session, tiny_generator: Path, tmp_path: Path
+) -> None:
+    shutil.copytree(tiny_generator, tmp_path / "twin")
+    small = {"train": SampleCounts(t2i=4, edit=2, compose=2), "heldout": NOTHING}
+    asked = config.model_copy(update={**small, "beside": str(tmp_path / "twin"), "categories": ("fruit",)})
+    outcome = evaluate.run(asked, session)
+    folder, twin = Path(outcome.outputs["folder"]), read_manifest(tmp_path / "twin").digest
+    found = read_scores(folder)
+    assert found.beside == twin
+    assert {sample.sample_id for sample in found.samples} == {"emoji/1", "emoji/2", "emoji/3", "emoji/4", "edit/0", "compose/0"}
+    for sample in found.samples:                                      # the same weights, noise and references: the same picture
+        beside = read_png(folder / sample.others["beside"])
+        assert np.abs(beside.astype(int) - read_png(folder / sample.picture)).max() <= 2
+    metrics = outcome.metrics
+    assert metrics["eval/retrieval_r1/t2i/beside"] == metrics["eval/retrieval_r1/t2i"]
+    assert "eval/edit_follows/edit/beside" in metrics
+    heads = [each.heads for each in galleries(found, folder, most=1, most_heldout=1)]
+    assert heads[0] == ("generated", "other model", "nearest caption", "real")
+    assert heads[2] == ("reference 1", "reference 2", "generated", "other model", "truth")
 
 
 def assert_served(config: EvaluateConfig, folder: Path) -> None:
