@@ -130,7 +130,8 @@ def _score_cell(score: Score | None) -> Markup:
         return tag("td")
     shown = _percent if score.metric in _SHARES else number
     value = tag("span", shown(score.value), class_="own" if score.subject == "generated" else "")
-    return tag("td", value, tag("span", f"{shown(score.low)} – {shown(score.high)}", class_="small"))
+    low = shown(score.low).removesuffix(" %")                        # the unit once: seven columns stand side by side
+    return tag("td", value, tag("span", f"{low} – {shown(score.high)}", class_="small"))
 
 
 def _total(funnel: Sequence[FunnelLine]) -> FunnelLine:
