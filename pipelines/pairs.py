@@ -17,8 +17,9 @@ from pydantic import BaseModel, Field, TypeAdapter
 from curation import commit, funnel
 from curation.backfill import Rows
 from curation.blocked import Blocked, set_aside
-from curation.edits import scene_things
+from curation.edits import controls, scene_things
 from curation.edits.composing import COLUMNS, ComposeConfig, Composed, Composition, Omitted, compose, image_table, pairs_of, plan
+from curation.edits.controls import compose_control, control_pairs, plan_controls
 from curation.edits.pairing import find_pairs
 from curation.edits.scenes import Scene, ScenePlan, ScenesConfig, compose_scene, grounds_of, pair_table, plan_scenes
 from curation.judging import judge_table
@@ -90,7 +91,8 @@ class Composing:
     def _compose(self, composition: str, encoded: Sequence[bytes]) -> Composed | Omitted:
         if self._kind == "scenes":
             return compose_scene(_SCENE.validate_json(composition), encoded)
-        return compose(_COMPOSITION.validate_json(composition), encoded)
+        one = _COMPOSITION.validate_json(composition)
+        return compose_control(one, encoded) if one.kind in controls.KINDS else compose(one, encoded)
 
 
 class Planned(NamedTuple):
@@ -167,11 +169,16 @@ def _plan_of(
     """What to compose, and the pairs among what came to be."""
     match config.compose:
         case ComposeConfig():
-            compositions = plan(rows, config.compose)
-            return compositions, lambda made: pairs_of([one for one in compositions if one.id in made])
+            compositions, maps = plan(rows, config.compose), plan_controls(rows, config.compose)
+            return [*compositions, *maps], partial(_pairs_of_cutouts, compositions, maps)
         case ScenesConfig():
             planned = _scenes(config.images, config.compose, rows)
             return planned.scenes, partial(pair_table, planned.samples)
+
+
+def _pairs_of_cutouts(compositions: Sequence[Composition], maps: Sequence[Composition], made: frozenset[str]) -> pa.Table:
+    there, mapped = ([one for one in planned if one.id in made] for planned in (compositions, maps))
+    return pa.concat_tables([pairs_of(there), control_pairs(mapped)])
 
 
 def _scenes(images: TableRef, config: ScenesConfig, rows: pa.Table) -> ScenePlan:

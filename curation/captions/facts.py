@@ -23,7 +23,7 @@ CAPTION_VERSION: str = hashlib.sha256(
 ).hexdigest()[:12]
 """Digest of the code that writes captions; rows captioned under another one are to be captioned again."""
 
-_DERIVED = ("background", "mirrored", "layout", "parts", "scene")
+_DERIVED = ("background", "mirrored", "layout", "control", "parts", "scene")
 """Fields that operations fill, not sources."""
 
 
@@ -45,6 +45,8 @@ class Facts(NamedTuple):
     """Flipped from left to right."""
     layout: str = ""
     """How `parts` lie: "left_right" or "above_below", "" for a single picture."""
+    control: str = ""
+    """What a map shows of a picture: "canny" (edges), "hidden" (all but a region) or "mask" (the region); "" for a picture."""
     parts: tuple["Facts", ...] = ()
     """The two pictures pasted together; then the fields about a single thing are empty."""
     scene: str = ""
@@ -81,9 +83,11 @@ def derived(plain: Facts, derivation: str) -> Facts:
             return plain._replace(layout=operation["layout"], parts=parts)
         case "scene":
             return plain._replace(scene=derivation)
+        case "canny" | "hidden" | "mask" as control:
+            return plain._replace(control=control)
         case unknown:
             raise ValueError(
-                f"derivation has operation {unknown!r}, expected background, mirror, paste or scene; compose the pairs again"
+                f"derivation has operation {unknown!r}, which makes no picture that is known; compose the pairs again"
             )
 
 
@@ -98,6 +102,8 @@ def captions_en(facts: Facts) -> tuple[str, str, str]:
         return _of_scene(facts.scene)[0]
     if facts.parts:
         return _pasted_en(facts)
+    if facts.control:
+        return _of_map_en(facts)
     if not facts.name_en:
         return ("", "", "")
     if english.is_sentence(facts.name_en):
@@ -122,6 +128,8 @@ def captions_zh(facts: Facts) -> tuple[str, str, str]:
         return _of_scene(facts.scene)[1]
     if facts.parts:
         return _pasted_zh(facts)
+    if facts.control:
+        return _of_map_zh(facts)
     if not facts.name_zh:
         return ("", "", "")
     if english.is_sentence(facts.name_en):
@@ -175,6 +183,31 @@ def _of_scene(derivation: str) -> tuple[tuple[str, str, str], tuple[str, str, st
     from curation.captions import scene_captions  # heavy: the truth of scenes is a type of models, which imports torch
 
     return scene_captions.captions_of(derivation)
+
+
+_MAPS: Mapping[str, tuple[Words, Words]] = {
+    "canny": (Words("edges of {}", "{}的边缘"), Words("white lines on black", "黑底白线")),
+    "hidden": (Words("part of {}", "{}的一部分"), Words("with a region painted grey", "有一块区域涂成灰色")),
+    "mask": (Words("mask for a part of {}", "{}局部的遮罩"), Words("a white region on black", "黑底上的白色区域")),
+}
+"""What maps are called, and how they look."""
+
+
+def _of_map_en(facts: Facts) -> tuple[str, str, str]:
+    if not facts.name_en:
+        return ("", "", "")
+    called, looks = _MAPS[facts.control]
+    text = called.en.format(_indefinite_subject(facts))
+    return (text, f"{english.capitalised(text)}.", f"{english.capitalised(text)}, {looks.en}.")
+
+
+def _of_map_zh(facts: Facts) -> tuple[str, str, str]:
+    shown = captions_zh(facts._replace(control=""))[0]
+    if not shown:
+        return ("", "", "")
+    called, looks = _MAPS[facts.control]
+    text = called.zh.format(shown)
+    return (text, f"{text}。", f"{text}，{looks.zh}。")
 
 
 def _kind_en(facts: Facts) -> str:

@@ -61,10 +61,14 @@ class ComposeConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstr
     """Mirror images for each picture."""
     pastes_per_image: float = Field(ge=0, le=8)
     """Pastes in which a picture comes first."""
+    canny_per_image: float = Field(default=0.0, ge=0, le=1)
+    """Maps of edges for each picture, with the picture as their target (`curation.edits.controls`)."""
+    masks_per_image: float = Field(default=0.0, ge=0, le=8)
+    """Regions to fill in for each picture, two composed pictures each."""
     seed: int = 0
     """Key of all draws."""
     size_px: int = Field(default=128, ge=16, le=1024)
-    """Width and height of the composed pictures."""
+    """Width and height of the composed pictures; of maps the longer side at most."""
 
 
 class Parent(NamedTuple):
@@ -81,7 +85,7 @@ class Composition(NamedTuple):
     """One picture to be made. Small and picklable: workers get these and the parents' bytes."""
 
     kind: str
-    """ "background", "mirror" or "paste"."""
+    """ "background", "mirror" or "paste"; of maps one of `controls.KINDS`."""
     parents: tuple[Parent, ...]
     derivation: str
     """JSON of the operation, as it is stored."""
@@ -110,7 +114,7 @@ class Omitted(NamedTuple):
     """A composition that would not be worth seeing."""
 
     reason: str
-    """ "symmetric", "background_like_picture" or "no_background" (the drawing fills the frame)."""
+    """For example "symmetric", or "no_background" (the drawing fills the frame)."""
 
 
 def plan(images: pa.Table, config: ComposeConfig) -> list[Composition]:
@@ -151,7 +155,7 @@ def compose(composition: Composition, encoded: Sequence[bytes]) -> Composed | Om
         case unknown:
             raise AssertionError(f"composition of unknown kind {unknown!r}")
     return (
-        pixels if isinstance(pixels, Omitted) else Composed(_image_row(composition, encode_png(pixels)))
+        pixels if isinstance(pixels, Omitted) else Composed(image_row(composition, encode_png(pixels)))
     )
 
 
@@ -182,7 +186,7 @@ def _parent(row: Mapping[str, object]) -> Parent:
     return Parent(picture, text["text_en"], text["text_zh"], text["licence"], text["attribution"])
 
 
-def _count(share: float, *key: str | int) -> int:
+def num_drawn(share: float, *key: str | int) -> int:
     """`share` rounded up or down by a keyed draw, right on average."""
     whole = int(share)
     return whole + (unit_draw(*key) < share - whole)
@@ -192,13 +196,13 @@ def _backgrounds(parent: Parent, config: ComposeConfig) -> list[Composition]:
     key = ("background", config.seed, parent.picture.id)
     colours = [name for name in BACKGROUNDS if name != parent.picture.facts.colour]
     colours.sort(key=lambda name: unit_draw(*key, name))
-    chosen = colours[: _count(config.backgrounds_per_image, *key)]
-    return [_composition("background", (parent,), {"colour": name, "rgb": list(BACKGROUNDS[name])}, config) for name in chosen]
+    chosen = colours[: num_drawn(config.backgrounds_per_image, *key)]
+    return [composition_of("background", (parent,), {"colour": name, "rgb": list(BACKGROUNDS[name])}, config) for name in chosen]
 
 
 def _mirrors(parent: Parent, config: ComposeConfig) -> list[Composition]:
-    wanted = _count(config.mirrors_per_image, "mirror", config.seed, parent.picture.id)
-    return [_composition("mirror", (parent,), {}, config)] * wanted
+    wanted = num_drawn(config.mirrors_per_image, "mirror", config.seed, parent.picture.id)
+    return [composition_of("mirror", (parent,), {}, config)] * wanted
 
 
 def _pastes(first: Parent, partners: Mapping[tuple[str, str], Sequence[Parent]], config: ComposeConfig) -> list[Composition]:
@@ -206,13 +210,13 @@ def _pastes(first: Parent, partners: Mapping[tuple[str, str], Sequence[Parent]],
     key = ("paste", config.seed, first.picture.id)
     group = partners[_partner_key(first)]
     made: list[Composition] = []
-    for number in range(_count(config.pastes_per_image, *key)):
+    for number in range(num_drawn(config.pastes_per_image, *key)):
         second = group[int(unit_draw(*key, number, "partner") * len(group))]
         if second.picture.concept == first.picture.concept or not (first.text_en and second.text_en):
             continue
         layout = LAYOUTS[int(unit_draw(*key, number, "layout") * len(LAYOUTS))]
         parts = [stated(parent.picture.facts) for parent in (first, second)]
-        made.append(_composition("paste", (first, second), {"layout": layout, "parts": parts}, config))
+        made.append(composition_of("paste", (first, second), {"layout": layout, "parts": parts}, config))
     return made
 
 
@@ -227,7 +231,8 @@ def _partner_key(parent: Parent) -> tuple[str, str]:
     return parent.picture.facts.style, parent.picture.split
 
 
-def _composition(kind: str, parents: tuple[Parent, ...], operation: Mapping[str, object], config: ComposeConfig) -> Composition:
+def composition_of(kind: str, parents: tuple[Parent, ...], operation: Mapping[str, object], config: ComposeConfig) -> Composition:
+    """One of these parents, with the operation as it is stored."""
     derivation = json.dumps({"op": kind, **operation}, sort_keys=True, ensure_ascii=False)
     return Composition(kind, parents, derivation, config.size_px)
 
@@ -274,7 +279,8 @@ def _fitted(rgba: UInt8[np.ndarray, "y x 4"], height_px: int, width_px: int, *, 
     return centred(fitted, height_px, width_px)
 
 
-def _image_row(composition: Composition, encoded: bytes) -> dict[str, object]:
+def image_row(composition: Composition, encoded: bytes) -> dict[str, object]:
+    """All columns of IMAGES_SCHEMA of a composed picture."""
     inherited = _pasted_fields(composition) if composition.kind == "paste" else _single_fields(composition.parents[0])
     return inherited | {
         "id": composition.id, "source": "composed", "locator": "", "image": encoded, "ingest_error": "",

@@ -6,7 +6,7 @@ Levels follow `curation.tables.CAPTION_LEVELS`: a few words, a request, and a re
 from typing import NamedTuple
 
 from curation.captions import english
-from curation.captions.facts import Facts, captions_zh, subject_en, subject_zh, thing_en
+from curation.captions.facts import Facts, captions_en, captions_zh, subject_en, subject_zh, thing_en
 from curation.captions.vocabulary import COLOURS_ZH, STYLES, tone_zh
 
 Levels = tuple[str, str, str]
@@ -124,6 +124,39 @@ def arrange(first: Facts, second: Facts, pasted: Facts) -> Instructions:
             f"把两张图合成一张：{places_zh[0]}是{subject_zh(first)}，{places_zh[1]}是{subject_zh(second)}，白色背景。",
         ),
     )
+
+
+def follow_edges(target: Facts) -> Instructions:
+    """Ask for the picture that has these edges; `target` has a name."""
+    en, zh = captions_en(target), captions_zh(target)
+    return Instructions(
+        (
+            f"follow these edges: {en[0]}",
+            f"Follow these edges: {english.lowered(en[1])}",
+            f"Draw what these white lines are the edges of, line by line: {english.lowered(en[2])}",
+        ),
+        _zh(
+            target, f"按照这些边缘线画：{zh[0]}", f"按照这些边缘线画图：{zh[1]}",
+            f"白线是图像的边缘，请严格沿着这些线作画：{zh[2]}",
+        ),
+    )  # fmt: skip
+
+
+def fill_in(target: Facts) -> Instructions:
+    """Ask for what is painted out in the first picture, and white in the second."""
+    en, zh = captions_en(target), captions_zh(target)
+    return Instructions(
+        (
+            "fill in what is hidden",
+            f"Fill in the grey region of the picture: {english.lowered(en[1])}",
+            f"The second picture shows in white what is painted grey in the first. Fill it in and keep everything else: "
+            f"{english.lowered(en[2])}",
+        ),
+        _zh(
+            target, "补全被遮住的部分", f"补全图中的灰色区域：{zh[1]}",
+            f"第二张图用白色标出了第一张图里涂成灰色的部分。把它补全，其他保持不变：{zh[2]}",
+        ),
+    )  # fmt: skip
 
 
 def join(parts: tuple[Facts, ...], whole: Facts) -> Instructions:

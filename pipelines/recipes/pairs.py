@@ -41,3 +41,14 @@ def scenes(workspace: Workspace) -> PairsConfig:
     )  # fmt: skip
     changed = {"pairs": workspace.uri("tables", "scene_pairs.lance"), "compose": composed.model_dump()}
     return validated(PairsConfig, {**base.model_dump(), **changed, "rules": {**DRAWINGS.model_dump(), "dedup": None}})
+
+
+def controls(workspace: Workspace) -> PairsConfig:
+    """As `default`, and for every picture its edges and a region to fill in, with the picture as their target.
+
+    Run:      seedbed pairs controls
+    Hardware: two cores, about 15 ms a map and core, and as much to measure it
+    """
+    base = default(workspace)
+    compose = {**base.compose.model_dump(), "canny_per_image": 1.0, "masks_per_image": 1.0}
+    return validated(PairsConfig, {**base.model_dump(), "compose": compose})

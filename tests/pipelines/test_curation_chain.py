@@ -81,7 +81,9 @@ def _chain(folder: Path, session: Session, bundle: Path) -> list[Outcome]:
     outcomes = [_ingest(folder, session)]
     outcomes.append(curate.run(curate.CurateConfig(images=_images(outcomes[-1]), rules=JUDGED_BY, workers=1), session))
     outcomes.append(caption.run(caption.CaptionConfig(images=_images(outcomes[-1]), workers=1), session))
-    composed = ComposeConfig(backgrounds_per_image=1, mirrors_per_image=1, pastes_per_image=1, seed=0, size_px=96)
+    composed = ComposeConfig(
+        backgrounds_per_image=1, mirrors_per_image=1, pastes_per_image=1, canny_per_image=1, masks_per_image=0.5, size_px=96
+    )
     table = session.workspace.uri("tables", "pairs.lance")
     pairing = pairs.PairsConfig(
         images=_images(outcomes[-1]), pairs=table, categories=(), compose=composed, max_references=2, rules=JUDGED_BY,
@@ -154,7 +156,7 @@ def _check_composed(outcome: Outcome) -> None:
     assert len({row["id"] for row in table}) == len(table) == outcome.rows_out
     known = set(lance.dataset(outcome.outputs["images"]).to_table(columns=["id"])["id"].to_pylist())
     assert known.issuperset(picture for row in table for picture in [row["target_id"], *row["reference_ids"]])
-    assert {row["kind"] for row in table} == {"style", "background", "mirror", "paste"}
+    assert {row["kind"] for row in table} == {"style", "background", "mirror", "paste", "canny", "mask"}
 
 
 def _check_encoded(outcome: Outcome, bundle: Path) -> None:

@@ -103,7 +103,7 @@ def test_facts_come_back_from_rows() -> None:
     assert facts_of(row_of(cook, '{"op": "mirror"}')) == cook._replace(mirrored=True)
     paste = json.dumps({"op": "paste", "layout": "left_right", "parts": [stated(APPLE), stated(BEAR)]})
     assert facts_of(row_of(APPLE, paste)).parts == (APPLE, BEAR)
-    with pytest.raises(ValueError, match="operation 'twirl', expected background"):
+    with pytest.raises(ValueError, match="operation 'twirl', which makes no picture that is known; compose"):
         facts_of(row_of(APPLE, '{"op": "twirl"}'))
 
 
