@@ -235,7 +235,7 @@ def _labelled(seen: Regions, truth: SceneTruth) -> list[tuple[Region, str]]:
     return found
 
 
-def _overlap(first: Sequence[float], second: Sequence[float]) -> float:
+def _overlap(first: Sequence[int | float], second: Sequence[int | float]) -> float:
     """Intersection over union."""
     sides = [min(first[axis + 2], second[axis + 2]) - max(first[axis], second[axis]) for axis in (0, 1)]
     shared = max(0.0, sides[0]) * max(0.0, sides[1])

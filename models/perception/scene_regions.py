@@ -1,9 +1,9 @@
 """Regions of a picture that may be things: what differs from the ground, at several thresholds, as a forest of nested regions.
 
 The ground is estimated from the picture alone: a colour, or a smooth surface where the frame is not of one colour, fitted to the
-pixels that agree with the frame. What lies farther from it than a threshold is foreground, and its connected parts are regions. A
-higher threshold splits things that blur joined; a lower one, with narrow gaps closed, joins the parts of a thing that is partly as
-pale as the ground. Regions of all cuts are kept, and whoever can tell things from halves of things chooses among them.
+pixels that agree with the frame. What lies farther from it than a threshold is foreground, and its connected parts are regions.
+A higher threshold splits things that blur joined; a lower one, with narrow gaps closed, joins the parts of a thing that is partly
+as pale as the ground. Regions of all cuts are kept, and whoever can tell things from halves of things chooses among them.
 
 y, x pixels · p pixels of the frame · k terms
 """
@@ -17,8 +17,7 @@ from jaxtyping import Bool, Float32, UInt8
 from models.perception.colour_words import oklab
 
 CUTS = ((0.07, 2), (0.07, 1), (0.11, 1), (0.16, 1), (0.23, 0))
-"""Distances in OKLab, where black and white are 1 apart, and the pixels of half the gap that is closed; each cut is within the one
-before."""
+"""Distances in OKLab (black and white are 1 apart) and half the gap that is closed, in pixels; each within the one before."""
 WORK_PX = 96
 """Pictures are looked at in this size."""
 MIN_SIDE_SHARE = 0.10
