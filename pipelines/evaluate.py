@@ -107,6 +107,8 @@ class _Artists(NamedTuple):
     beside: Generator | None
     known: list[Sample]
     """Training samples whose targets may be an answer."""
+    reader: MiniLmEncoder
+    """Compares captions, for scores and answers alike, whatever the generators read with."""
 
 
 def run(config: EvaluateConfig, session: Session) -> Outcome:
@@ -134,7 +136,7 @@ def _evaluate(config: EvaluateConfig, session: Session, run: Run) -> Work:
     folder = session.workspace.local("evaluations", job_digest("evaluate", config))
     chosen, artists = _chosen(config), _artists(config)
     head = load_contrastive(Path(config.contrastive))
-    scorer = Scorer(LiteFeatures.load(), head, MiniLmEncoder.load(), seed=config.seed)
+    scorer = Scorer(LiteFeatures.load(), head, artists.reader, seed=config.seed)
     samples: list[SampleScore] = []
     scores: list[Score] = []
     num_drawn = sum(map(len, chosen)) * (1 if artists.beside is None else 2)
@@ -190,7 +192,7 @@ def _artists(config: EvaluateConfig) -> _Artists:
     everything = read_selection(config.images.selection)
     known = choose(everything, task="t2i", split="train", num=_MOST_KNOWN, level=config.level, seed=config.seed)
     beside = None if config.beside is None else Generator.load(Path(config.beside))
-    return _Artists(Generator.load(Path(config.bundle)), beside, known)
+    return _Artists(Generator.load(Path(config.bundle)), beside, known, MiniLmEncoder.load())
 
 
 def _draw(
@@ -199,7 +201,7 @@ def _draw(
     generator = artists.generator
     found = None
     if samples[0].task == "t2i":
-        found = nearest(samples, artists.known, generator.text_encoder.pooled)
+        found = nearest(samples, artists.known, artists.reader.pooled)
     ids = ids_of(samples) | frozenset(found or ())
     views = load_pictures(config.images, ids, size_px=generator.default_size.height_px)
     (folder / "pictures").mkdir(parents=True, exist_ok=True)

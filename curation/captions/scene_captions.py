@@ -22,7 +22,7 @@ PLACES_ZH: Mapping[Place, str] = {
     "bottom left": "左下角", "bottom": "下面", "bottom right": "右下角",
 }  # fmt: skip
 SIZES_ZH: Mapping[str, str] = {"small": "小", "large": "大"}
-PHOTOS_ZH: Mapping[str, str] = {"gravel": "碎石", "coffee": "咖啡", "rocket": "火箭", "flowers": "花", "temple": "宫殿"}
+PHOTOS_ZH: Mapping[str, str] = {"coffee": "咖啡", "rocket": "火箭", "flowers": "花", "temple": "宫殿"}
 
 
 def captions_of(derivation: str) -> tuple[tuple[str, str, str], tuple[str, str, str]]:
@@ -74,7 +74,7 @@ def captions_zh(truth: SceneTruth) -> tuple[str, str, str]:
 
 
 def ground_en(ground: Ground) -> str:
-    """The ground with its article: "a blue background", "a blurred photograph of gravel"."""
+    """The ground with its article: "a blue background", "a blurred photograph of coffee"."""
     if ground.kind == "photo":
         return f"a blurred photograph of {ground.name}"
     return f"{english.article(ground.name)} {ground.name} background"

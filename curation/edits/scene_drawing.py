@@ -40,13 +40,12 @@ class Photo(NamedTuple):
 
 _CC0, _CC_BY = "CC0-1.0", "CC-BY-2.0"
 PHOTOS: Mapping[str, Photo] = {
-    "gravel": Photo("skimage", "data/gravel.png", "碎石", _CC0, "Gravel04 of cc0textures.com, in scikit-image"),
     "coffee": Photo("skimage", "data/coffee.png", "咖啡", _CC0, "Coffee by Rachel Michetti, in scikit-image"),
     "rocket": Photo("skimage", "data/rocket.jpg", "火箭", "public domain", "Launch of DSCOVR by SpaceX, in scikit-image"),
     "flowers": Photo("sklearn", "datasets/images/flower.jpg", "花丛", _CC_BY, "Flower by vultilion, in scikit-learn"),
     "temple": Photo("sklearn", "datasets/images/china.jpg", "宫殿", _CC_BY, "Summer Palace by danielbuechele, in scikit-learn"),
 }  # fmt: skip
-"""Photographic grounds by what they show."""
+"""Photographic grounds by what they show. Grey textures (gravel, bricks) are left out: blurred they are plain grey."""
 
 _PHOTO_SIDE_PX = 320
 _BLUR_SHARE = 0.02

@@ -91,7 +91,7 @@ def is_truly(word: str, rgb: UInt8[np.ndarray, "n 3"]) -> bool:
     lab = oklab(rgb)
     own = (np.hypot(lab[:, 1], lab[:, 2]) > VIVID) & (_angle(hue_of(lab), HUES[word]) < 25)
     low, high = LIGHTNESS[word]
-    return bool(own.mean() >= 0.5 and low <= np.median(lab[own, 0]) <= high)
+    return bool(own.mean() >= 0.58 and low <= np.median(lab[own, 0]) <= high)
 
 
 def dominant_hue(rgb: UInt8[np.ndarray, "n 3"]) -> float | None:

@@ -33,10 +33,13 @@ CROP_PX = 20
 """Regions are classified in this size."""
 _HIDDEN = 1536
 _RIDGE = 0.3
-_MATCHES, _MISSES = 0.6, 0.45
+_MATCHES, _MISSES = 0.65, 0.45
 """Overlap with a true box from which a region is that thing, and below which it is none."""
 _FULL_DISTANCE = 0.2
-_MOST_OVERLAP = 0.2
+_LEAST_LIKENESS = 0.35
+"""Of a region that is taken for a thing; whole clear things have about 1."""
+_WHOLE_BONUS = 0.15
+"""A region may be less like a thing by this than what is inside it and still be preferred: most of a thing is like it, too."""
 
 
 class Fact(NamedTuple):
@@ -232,7 +235,7 @@ def _labelled(seen: Regions, truth: SceneTruth) -> list[tuple[Region, str]]:
     return found
 
 
-def _overlap(first: Sequence[float], second: Sequence[float]) -> float:
+def _overlap(first: Sequence[int | float], second: Sequence[int | float]) -> float:
     """Intersection over union."""
     sides = [min(first[axis + 2], second[axis + 2]) - max(first[axis], second[axis]) for axis in (0, 1)]
     shared = max(0.0, sides[0]) * max(0.0, sides[1])
@@ -273,18 +276,15 @@ def _chosen(regions: Sequence[Region], values: Float32[np.ndarray, " n"]) -> lis
         inside = sum(best[child][0] for child in children[place])
         own = max(0.0, float(values[place]))
         within = [each for child in children[place] for each in best[child][1]]
-        best[place] = (own, [place]) if own >= inside and own > _LEAST_LIKENESS else (inside, within)
+        best[place] = (own, [place]) if own > max(inside - _WHOLE_BONUS, _LEAST_LIKENESS) else (inside, within)
     return [each for place, region in enumerate(regions) if region.parent < 0 for each in best[place][1]]
-
-
-_LEAST_LIKENESS = 0.15
 
 
 def _colour_of(seen: Regions, region: Region) -> str:
     """The word of the region's inner pixels, whose colour no neighbour has bled into."""
     left, top, right, bottom = region.box
-    inner = cv2.erode(np.pad(region.mask.astype(np.uint8), 1), np.ones((3, 3), np.uint8), iterations=2)[1:-1, 1:-1] > 0
-    mask = inner if inner.any() else region.mask
+    inner = cv2.erode(np.pad(region.mask.astype(np.uint8), 1), np.ones((3, 3), np.uint8))[1:-1, 1:-1] > 0
+    mask = inner if inner.mean() > 0.2 else region.mask
     return colour_word(srgb(seen.lab[top:bottom, left:right][mask]))
 
 

@@ -1,9 +1,9 @@
 """Regions of a picture that may be things: what differs from the ground, at several thresholds, as a forest of nested regions.
 
 The ground is estimated from the picture alone: a colour, or a smooth surface where the frame is not of one colour, fitted to the
-pixels that agree with the frame. What lies farther from it than a threshold is foreground, and its connected parts are regions. A
-higher threshold splits things that blur joined, a lower one joins the parts of a thing that is partly as pale as the ground;
-regions of all thresholds are kept, and whoever can tell things from halves of things chooses among them.
+pixels that agree with the frame. What lies farther from it than a threshold is foreground, and its connected parts are regions.
+A higher threshold splits things that blur joined; a lower one, with narrow gaps closed, joins the parts of a thing that is partly
+as pale as the ground. Regions of all cuts are kept, and whoever can tell things from halves of things chooses among them.
 
 y, x pixels · p pixels of the frame · k terms
 """
@@ -16,14 +16,12 @@ from jaxtyping import Bool, Float32, UInt8
 
 from models.perception.colour_words import oklab
 
-THRESHOLDS = (0.07, 0.11, 0.16, 0.23)
-"""Distances in OKLab; black and white are 1 apart."""
+CUTS = ((0.07, 2), (0.07, 1), (0.11, 1), (0.16, 1), (0.23, 0))
+"""Distances in OKLab (black and white are 1 apart) and half the gap that is closed, in pixels; each within the one before."""
 WORK_PX = 96
 """Pictures are looked at in this size."""
 MIN_SIDE_SHARE = 0.10
 """Smaller regions are no things."""
-_JOIN_PX = 2
-"""Gaps of up to twice this many pixels inside a thing are closed."""
 _FRAME_PX = 3
 _PLAIN_DEVIATION = 0.035
 _ROUNDS = 6
@@ -37,7 +35,7 @@ class Region(NamedTuple):
     mask: Bool[np.ndarray, "_ _"]
     """Its pixels within the box."""
     parent: int
-    """Place of the region of the next lower threshold that holds it; -1 for none."""
+    """Place of the region of the cut before that holds it; -1 for none."""
 
 
 class Regions(NamedTuple):
@@ -50,7 +48,7 @@ class Regions(NamedTuple):
     ground: Float32[np.ndarray, " 9"]
     """What the ground looks like: mean, deviation and slope of its colour, see `_described`."""
     regions: list[Region]
-    """Larger ones, of lower thresholds, first."""
+    """Those of earlier cuts, which are larger, first."""
 
 
 def regions_of(picture: UInt8[np.ndarray, "y x 3"]) -> Regions:
@@ -69,7 +67,7 @@ def _ground(lab: Float32[np.ndarray, "y x 3"]) -> tuple[Float32[np.ndarray, "y x
     median = np.median(lab[frame], axis=0)
     spread = np.median(np.linalg.norm(lab[frame] - median, axis=-1))
     if spread < _PLAIN_DEVIATION:
-        near = np.linalg.norm(lab - median, axis=-1) < THRESHOLDS[0]
+        near = np.linalg.norm(lab - median, axis=-1) < CUTS[0][0]
         return np.broadcast_to(median.astype(np.float32), lab.shape), near
     return _smooth_ground(lab, frame)
 
@@ -86,7 +84,7 @@ def _smooth_ground(
         surface = (terms @ solution).reshape(lab.shape).astype(np.float32)
         distance = np.sqrt(((lab - surface) ** 2).sum(-1))
         weights = 1.0 / (1.0 + (distance / 0.05) ** 4)
-    return surface, np.less(distance, THRESHOLDS[1])
+    return surface, np.less(distance, CUTS[2][0])
 
 
 def _terms(side: int) -> Float32[np.ndarray, "n k"]:
@@ -108,10 +106,9 @@ def _described(lab: Float32[np.ndarray, "y x 3"], is_ground: Bool[np.ndarray, "y
 def _nested(distance: Float32[np.ndarray, "y x"]) -> list[Region]:
     found: list[Region] = []
     labels_below, places_below = None, {}
-    for threshold in THRESHOLDS:
-        mask = distance > threshold
-        kernel = np.ones((2 * _JOIN_PX + 1, 2 * _JOIN_PX + 1), np.uint8)
-        joined = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_CLOSE, kernel)
+    for threshold, join_px in CUTS:
+        kernel = np.ones((2 * join_px + 1, 2 * join_px + 1), np.uint8)
+        joined = cv2.morphologyEx((distance > threshold).astype(np.uint8), cv2.MORPH_CLOSE, kernel)
         num, labels, stats, _ = cv2.connectedComponentsWithStats(joined, connectivity=8)
         places: dict[int, int] = {}
         for label in range(1, num):

@@ -94,6 +94,7 @@ def _of_steps(config: FitConfig, num_steps: int) -> dict[str, object]:
 
 
 _TASKS = ("t2i", "edit", "compose", "sets")
+_FEW_COMPOSED = {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}
 _FEW_SAMPLES = {"max_train": 12, "max_heldout": 3, "weight": 1.0}
 
 
@@ -117,7 +118,7 @@ def smoke(workspace: Workspace) -> DemoConfig:
     counted = {"train": few, "heldout": few, "batch_size": 16}
     changes: dict[str, dict[str, object]] = {
         "select": {"rules": {**whole.select.rules.model_dump(), **dict.fromkeys(_TASKS, _FEW_SAMPLES)}},
-        "pairs": {"compose": {"backgrounds_per_image": 0.3, "mirrors_per_image": 0.1, "pastes_per_image": 0.3}},
+        "pairs": {"compose": {**whole.pairs.compose.model_dump(), **_FEW_COMPOSED}},
         "ingest": {"source": EmojiConfig(categories=CATEGORIES[:1]).model_dump()},
         "autoencoder": _short(whole.autoencoder, num_steps=6, batch_samples=8),
         "contrastive": _short(whole.contrastive, num_steps=6, batch_samples=8),

@@ -1,7 +1,7 @@
 """Recipes of the chain: what the longer one has in common with the short one, and what not."""
 
 from infra.storage import Workspace
-from pipelines.recipes.demo import CATEGORIES, LEARNT, default, embedded
+from pipelines.recipes.demo import CATEGORIES, LEARNT, default, embedded, smoke
 from train.objectives.flow import FlowConfig
 
 
@@ -18,6 +18,14 @@ def test_what_is_embedded_is_learnt_from_more_pictures_for_longer_and_otherwise_
     assert isinstance(long.generator.objective, FlowConfig)
     assert isinstance(short.generator.objective, FlowConfig)
     assert long.generator.objective.dit == short.generator.objective.dit
+
+
+def test_the_smoke_test_has_every_stage_on_few_pictures_and_steps(workspace: Workspace) -> None:
+    whole, short = default(workspace), smoke(workspace)
+    assert [name for name in type(short).model_fields if getattr(short, name) is None] == []
+    assert short.pairs.compose != whole.pairs.compose
+    for name in ("autoencoder", "contrastive", "generator"):
+        assert getattr(short, name).num_steps <= 10
 
 
 def test_it_is_compared_with_the_generator_of_the_package_on_what_that_has_learnt(workspace: Workspace) -> None:

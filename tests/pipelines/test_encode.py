@@ -48,7 +48,7 @@ def _write_tables(folder: Path) -> TableRef:
     rows = [empty | {"id": f"p{i}", "image": _png(*size, seed=i)} for i, size in enumerate(SIZES)]
     schema = pa.schema([*IMAGES_SCHEMA, *VERDICT_SCHEMA])
     images = lance.write_dataset(pa.Table.from_pylist(rows, schema=schema), str(folder / "images.lance"), max_rows_per_file=3)
-    told = {"further_ids": [], "text_weights": [1.0], "split": "train", "weight": 1.0}
+    told = {"further_ids": [], "tags": [], "text_weights": [1.0], "split": "train", "weight": 1.0}
     samples = [
         told | {"sample_id": f"{task}{i}", "task": task, "target_id": f"p{i}", "reference_ids": shown, "texts": [f"no {i}"],
                 "score_text": f"no {i}"}

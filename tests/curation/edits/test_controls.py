@@ -170,5 +170,5 @@ def test_maps_are_described_as_maps(made: list[tuple[Composition, Composed | Omi
 
 def _row(name: str) -> dict[str, object]:
     words = {"text_en": "red brick", "text_zh": "红砖", "concept": name, "category": "things", "split": "train"}
-    empty = dict.fromkeys(("style", "subcategory", "tone", "gender", "colour", "derivation", "licence", "attribution"), "")
-    return empty | words | {"id": f"folder/{name}", "source": "folder", "parents": []}
+    unknown = ("style", "subcategory", "tone", "gender", "colour", "derivation", "licence", "attribution")
+    return {**dict.fromkeys(unknown, ""), **words, "id": f"folder/{name}", "source": "folder", "parents": []}

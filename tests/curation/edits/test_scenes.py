@@ -4,15 +4,16 @@ from itertools import pairwise
 import numpy as np
 import pyarrow as pa
 import pytest
+from tiny_scenes import CONFIG, Corpus, corpus, foods
 
 from curation.captions.checks import faults_of
 from curation.captions.english import plural
 from curation.captions.facts import captions_en, captions_zh, facts_of, target_caption_en
 from curation.captions.scene_captions import NUMBERS_EN, PLACES_EN
-from curation.decode import decode, fit_square, on_background, resized
-from curation.edits.scene_drawing import PHOTOS, PLAIN, cutout, draw_scene, ground_pixels
+from curation.decode import resized
+from curation.edits.scene_drawing import PHOTOS, PLAIN, draw_scene, ground_pixels
 from curation.edits.scene_edits import EDIT_KINDS
-from curation.edits.scene_things import Thing, candidates, measured
+from curation.edits.scene_things import Thing, candidates
 from curation.edits.scenes import (
     LevelCounts,
     Sample,
@@ -25,54 +26,44 @@ from curation.edits.scenes import (
     pair_table,
     plan_scenes,
 )
-from curation.sources import EmojiConfig, build, listed
 from curation.tables import CAPTION_LEVELS, IMAGES_SCHEMA, PAIRS_SCHEMA
 from models.perception.colour_words import HUES, colour_word
 from models.perception.scene_truth import LEVELS, SceneTruth, centre_of, groups_of, place_at
 
-CONFIG = ScenesConfig(
-    scenes=LevelCounts(easy=150, medium=150, hard=60), edits_per_scene=0.5, compositions=30, sets=40, num_things=10, size_px=64,
-    heldout_ratio=0.2, seed=3,
-)  # fmt: skip
-
 
 @pytest.fixture(scope="module")
 def images(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    """Food with what planning reads of it; a small picture stands in for its features."""
-    source = build(EmojiConfig(categories=("Food & Drink",), render_px=48), cache_dir=tmp_path_factory.mktemp("emoji"))
-    rows = [row for row in listed(source).to_pylist() if row["style"] == "flat"]
-    pictures = source.read([row["locator"] for row in rows])
-    food = pa.Table.from_pylist([row | {"image": picture} for row, picture in zip(rows, pictures, strict=True)])
-    rgba = [decode(each) for each in food["image"].to_pylist()]
-    covers = [float((each[..., 3] > 127).mean()) for each in rgba]
-    features = [on_background(fit_square(each, 8)).astype(np.float32).ravel() - 128 for each in rgba]
-    return food.append_column("alpha_cover", pa.array(covers, pa.float32())).append_column("image_features", [features])
+    return foods(tmp_path_factory.mktemp("emoji"))
 
 
 @pytest.fixture(scope="module")
-def encoded(images: pa.Table) -> dict[str, bytes]:
-    return dict(zip(images["id"].to_pylist(), images["image"].to_pylist(), strict=True))
+def food(images: pa.Table) -> Corpus:
+    return corpus(images)
 
 
 @pytest.fixture(scope="module")
-def things(images: pa.Table, encoded: dict[str, bytes]) -> list[Thing]:
-    chosen = candidates(images, None, style="flat", num=CONFIG.num_things)
-    return [measured(parent, encoded[parent.picture.id], grounds_of(CONFIG)) for parent in chosen]
+def encoded(food: Corpus) -> dict[str, bytes]:
+    return food.encoded
 
 
 @pytest.fixture(scope="module")
-def planned(things: list[Thing]) -> ScenePlan:
-    return plan_scenes(things, CONFIG)
+def things(food: Corpus) -> list[Thing]:
+    return food.things
 
 
 @pytest.fixture(scope="module")
-def cutouts(things: list[Thing], encoded: dict[str, bytes]) -> dict[str, np.ndarray]:
-    return {thing.id: cutout(encoded[thing.id]) for thing in things}
+def planned(food: Corpus) -> ScenePlan:
+    return food.planned
 
 
 @pytest.fixture(scope="module")
-def scenes(planned: ScenePlan) -> dict[str, Scene]:
-    return {scene.id: scene for scene in planned.scenes}
+def cutouts(food: Corpus) -> dict[str, np.ndarray]:
+    return food.cutouts
+
+
+@pytest.fixture(scope="module")
+def scenes(food: Corpus) -> dict[str, Scene]:
+    return food.scenes
 
 
 def truths(scenes: dict[str, Scene], ids: tuple[str, ...]) -> list[SceneTruth]:
