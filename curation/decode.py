@@ -161,6 +161,15 @@ def native_view(encoded: bytes, *, max_side_px: int, multiple_px: int) -> UInt8[
     return on_background(fit_native(decode(encoded), max_side_px=max_side_px, multiple_px=multiple_px))
 
 
+def squeezed_view(encoded: bytes, height_px: int, width_px: int) -> UInt8[np.ndarray, "{height_px} {width_px} 3"]:
+    """The whole picture at a size, whatever its proportions: decoded, resized, on white.
+
+    Raises:
+        Undecodable: see `decode`.
+    """
+    return on_background(resized(decode(encoded), height_px, width_px))
+
+
 def encode_png(pixels: UInt8[np.ndarray, "y x c"]) -> bytes:
     """PNG bytes of an RGB or RGBA picture; the same pixels always give the same bytes."""
     assert pixels.shape[-1] in (3, 4), pixels.shape

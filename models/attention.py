@@ -48,7 +48,8 @@ class Lengths(NamedTuple):
 
     def to(self, device: torch.device | str) -> "Lengths":
         """The same on a device."""
-        return Lengths(*(each.to(device) if isinstance(each, Tensor) else each for each in self))
+        queries, first_starts, first_keys, second_keys = (each.to(device) for each in self[:4])
+        return Lengths(queries, first_starts, first_keys, second_keys, self.first_rows)
 
 
 class Ragged(NamedTuple):

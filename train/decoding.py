@@ -8,8 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from curation.decode import decode, on_background, training_view
-from curation.framing import resized
+from curation.decode import squeezed_view, training_view
 from models.repa import folded
 
 LATENT_COLUMNS = ("latent", "latent_shape")
@@ -59,7 +58,7 @@ def pixels_of_cells(record: Mapping[str, object], height: int, width: int, *, pa
     encoded = record["image"]
     assert isinstance(encoded, bytes), type(encoded)
     size = height * patch_px, width * patch_px
-    seen = training_view(encoded, size[0]) if height == width else on_background(resized(decode(encoded), *size))
+    seen = training_view(encoded, size[0]) if height == width else squeezed_view(encoded, *size)
     return folded(torch.from_numpy(seen.copy()).permute(2, 0, 1).float() / 127.5 - 1, patch_px)
 
 

@@ -2,9 +2,10 @@
 
 from functools import partial
 
+import numpy as np
 import torch
 
-from train.decoding import decode_latent, learnt_cells
+from train.decoding import decode_latent, learnt_cells, pixels_of_cells
 
 decode_latent_and_learnt = partial(decode_latent, beside=(learnt_cells,))
 
@@ -21,6 +22,14 @@ def test_cells_that_a_defect_touches_are_not_learnt_and_other_text_is() -> None:
     found = decode_latent_and_learnt(record((0.0, 0.8, 0.4, 1.0, True), (0.0, 0.0, 1.0, 0.5, False), width_px=8, height_px=8))
     assert torch.equal(found[:2].flatten(), torch.arange(32.0))
     assert found[2].tolist() == [[1, 1, 1, 1]] * 3 + [[0, 0, 1, 1]]
+
+
+def test_pixels_of_cells_are_those_of_the_picture_at_that_size() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+    wide = pixels_of_cells({"image": encode_png(pixels)}, 2, 3, patch_px=16)
+    assert torch.equal(unfolded(wide, 16), torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1)
+    square = pixels_of_cells({"image": encode_png(pixels[:, :32])}, 4, 4, patch_px=8)
+    assert torch.equal(unfolded(square, 8), unfolded(wide, 16)[:, :, :32])
 
 
 def test_a_picture_that_is_no_square_lies_in_the_middle_of_one() -> None:
