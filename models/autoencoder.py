@@ -12,6 +12,8 @@ b pictures · c channels · y, x rows and columns
 """
 
 import math
+from collections import defaultdict
+from collections.abc import Iterator
 from typing import Annotated
 
 import torch
@@ -22,7 +24,20 @@ from pydantic import BaseModel, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.tiles import Span, Tile, tiles
+
 Positive = Annotated[int, Gt(0)]
+
+
+TILE_PX = 1024
+"""Side of the largest square that is encoded and decoded whole, and of the tiles of larger pictures."""
+
+_TILED_LEVELS = 2
+"""Finest levels that are passed in tiles: a tile of 1024 px then draws a quarter more pixels than it keeps, in half of the work.
+What is left to be whole, an eighth of the side and coarser, has a fifteenth of the values."""
+
+_RETOUCH_REACH_PX = 3
+"""Three convolutions of 3 x 3."""
 
 
 class AutoencoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -59,6 +74,27 @@ class AutoencoderConfig(BaseModel, frozen=True, extra="forbid", use_attribute_do
     def factor(self) -> int:
         """Pixels a side that become one latent cell."""
         return self.patch * 2 ** (len(self.widths) - 1)
+
+    @property
+    def num_fine(self) -> int:
+        """Finest levels that large pictures pass in tiles."""
+        return min(_TILED_LEVELS, len(self.widths) - 1)
+
+    @property
+    def encoder_halo(self) -> int:
+        """Latent cells around a tile on which its way through the finest levels of the encoder depends."""
+        cells = 0                                                    # of the level that is looked at
+        for num_blocks in reversed(self.encoder_blocks[: self.num_fine]):
+            cells = 2 * cells + 2 * num_blocks
+        return math.ceil((cells + 1) * self.patch / self.factor)     # 1: the convolution that begins
+
+    @property
+    def decoder_halo(self) -> int:
+        """Latent cells around a tile on which its way through the finest levels of the decoder depends."""
+        cells = math.ceil(_RETOUCH_REACH_PX / self.patch) + 1        # 1: the convolution that ends
+        for num_blocks in self.decoder_blocks[: self.num_fine]:
+            cells = math.ceil((cells + 2 * num_blocks) / 2)
+        return math.ceil(cells / 2 ** (len(self.widths) - 1 - self.num_fine))
 
 
 def tiny(*, latent_channels: int = 16) -> AutoencoderConfig:
@@ -144,12 +180,29 @@ class Conv(nn.Module):
         return functional.conv2d(x, self.weight.view(self.shape), self.bias, stride=self.stride, padding=self.padding)
 
 
+class PixelNorm(nn.Module):
+    """Every position's channels by their root mean square, in fp32, with a learnt scale (Karras et al. 2018, arXiv:1710.10196).
+
+    A mean over the picture, as a group norm takes, would let every pixel depend on every other: a tile would decode otherwise
+    than the whole, and a large picture otherwise than the small ones of training.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(channels))
+
+    def forward(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:
+        wide = x.float()
+        gain = torch.rsqrt(wide.square().mean(1, keepdim=True) + 1e-6)
+        return (wide * gain * rearrange(self.scale, "c -> c 1 1")).to(x.dtype)
+
+
 class ResidualBlock(nn.Module):
     """Two 3 x 3 convolutions around a SiLU, on normalised input."""
 
     def __init__(self, channels: int) -> None:
         super().__init__()
-        self.norm = _norm(channels)
+        self.norm = PixelNorm(channels)
         self.first = Conv(channels, channels, 3)
         self.second = Conv(channels, channels, 3)
         nn.init.zeros_(self.second.weight)
@@ -183,17 +236,85 @@ class Up(nn.Module):
         return unfold(self.project(x) + match_channels(x, 4 * self.channels_out), 2)
 
 
+class Encoder(nn.Module):
+    """Pictures to latents; `levels` in the order of `AutoencoderConfig.widths`, each but the last halving the side at its end."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        widths = config.widths
+        self.num_fine = config.num_fine
+        self.start = nn.Sequential(nn.PixelUnshuffle(config.patch), Conv(3 * config.patch**2, widths[0], 3))
+        self.levels = nn.ModuleList()
+        for level, num_blocks in enumerate(config.encoder_blocks):
+            blocks = [ResidualBlock(widths[level]) for _ in range(num_blocks)]
+            down = [Down(widths[level], widths[level + 1])] if level + 1 < len(widths) else []
+            self.levels.append(nn.Sequential(*blocks, *down))
+        self.finish = nn.Sequential(PixelNorm(widths[-1]), nn.SiLU(), Conv(widths[-1], config.latent_channels, 1))
+
+    def forward(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
+        return self.coarse(self.fine(images))
+
+    def fine(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
+        """Through the levels where pixels are many."""
+        x = self.start(images)
+        for level in self.levels[: self.num_fine]:
+            x = level(x)
+        return x
+
+    def coarse(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c2 y2 x2"]:
+        """The rest of the way."""
+        for level in self.levels[self.num_fine :]:
+            x = level(x)
+        return self.finish(x)
+
+
+class Decoder(nn.Module):
+    """Latents to pictures; `levels` in the order of `AutoencoderConfig.widths`, each but the last doubling the side first."""
+
+    def __init__(self, config: AutoencoderConfig) -> None:
+        super().__init__()
+        widths = config.drawing
+        self.num_fine = config.num_fine
+        self.start = Conv(config.latent_channels, widths[-1], 3)
+        self.levels = nn.ModuleList()
+        for level, num_blocks in enumerate(config.decoder_blocks):
+            up = [Up(widths[level + 1], widths[level])] if level + 1 < len(widths) else []
+            self.levels.append(nn.Sequential(*up, *[ResidualBlock(widths[level]) for _ in range(num_blocks)]))
+        last = Conv(widths[0], 3 * config.patch**2, 3)
+        self.finish = nn.Sequential(PixelNorm(widths[0]), nn.SiLU(), last, nn.PixelShuffle(config.patch))
+
+    def forward(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 y2 x2"]:
+        return self.fine(self.coarse(latents))
+
+    def coarse(self, latents: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c2 y2 x2"]:
+        """Up to the levels where pixels are many."""
+        x = self.start(latents)
+        for level in reversed(self.levels[self.num_fine :]):
+            x = level(x)
+        return x
+
+    def fine(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b 3 y2 x2"]:
+        """The rest of the way."""
+        for level in reversed(self.levels[: self.num_fine]):
+            x = level(x)
+        return self.finish(x)
+
+
 class Autoencoder(nn.Module):
-    """`encode` gives normalised latents, `decode` takes them; pictures are in [-1, 1], NCHW, RGB."""
+    """`encode` gives normalised latents, `decode` takes them; pictures are in [-1, 1], NCHW, RGB.
+
+    Pictures above `TILE_PX` squared go through the finest levels in tiles, which agree with the whole up to rounding: memory
+    grows by the picture itself and by its coarse levels alone.
+    """
 
     latent_mean: Float[Tensor, " c"]
     latent_std: Float[Tensor, " c"]
 
-    def __init__(self, config: AutoencoderConfig) -> None:
+    def __init__(self, config: AutoencoderConfig, *, tile_px: int = TILE_PX) -> None:
         super().__init__()
-        self.config = config
-        self.encoder = _encoder(config)
-        self.decoder = _decoder(config)
+        self.config, self.tile_px = config, tile_px
+        self.encoder = Encoder(config)
+        self.decoder = Decoder(config)
         self.linear_in = Conv(3, config.latent_channels, config.factor, stride=config.factor)
         self.retouch = _retouch(config.retouch_width)
         self.linear_out = nn.Sequential(Conv(config.latent_channels, 3 * config.factor**2, 1), nn.PixelShuffle(config.factor))
@@ -211,12 +332,15 @@ class Autoencoder(nn.Module):
             raise ValueError(
                 f"pictures of {height} x {width} px cannot be encoded: both sides must be multiples of {self.config.factor}"
             )
-        return (self.raw_latent(images) - self._per_channel(self.latent_mean)) / self._per_channel(self.latent_std)
+        raw = self.raw_latent(images) if self._is_whole(height * width) else self._raw_latent_by_tiles(images)
+        return (raw - self._per_channel(self.latent_mean)) / self._per_channel(self.latent_std)
 
     def decode(self, latents: Float[Tensor, "b c y2 x2"]) -> Float[Tensor, "b 3 y x"]:
         """Pictures from normalised latents, clamped to [-1, 1]."""
         raw = latents * self._per_channel(self.latent_std) + self._per_channel(self.latent_mean)
-        return self.decode_raw(raw).float().clamp(-1, 1)
+        num_px = raw.shape[2] * raw.shape[3] * self.config.factor**2
+        drawn = self.decode_raw(raw) if self._is_whole(num_px) else self._decode_raw_by_tiles(raw)
+        return drawn.float().clamp(-1, 1)
 
     def raw_latent(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
         """Latents as the encoder gives them: what training regularises and takes the statistics of."""
@@ -224,8 +348,38 @@ class Autoencoder(nn.Module):
 
     def decode_raw(self, latents: Float[Tensor, "b c y2 x2"]) -> Float[Tensor, "b 3 y x"]:
         """Pictures from latents as the encoder gives them, not clamped."""
-        drawn = self.linear_out(latents) + self.decoder(latents)
+        return self._draw(latents, self.decoder.coarse(latents))
+
+    def _draw(self, latents: Float[Tensor, "b c y2 x2"], coarse: Float[Tensor, "b c2 y3 x3"]) -> Float[Tensor, "b 3 y x"]:
+        drawn = self.linear_out(latents) + self.decoder.fine(coarse)
         return drawn + self.retouch(drawn.contiguous(memory_format=torch.channels_last))  # a third of the time of NCHW on CPUs
+
+    def _is_whole(self, num_px: int) -> bool:
+        return num_px <= self.tile_px**2
+
+    def _tiles(self, height: int, width: int, *, halo: int) -> Iterator[Tile]:
+        """Tiles in cells of latents."""
+        return tiles(height, width, side=max(1, self.tile_px // self.config.factor), halo=halo)
+
+    def _decode_raw_by_tiles(self, latents: Float[Tensor, "b c y2 x2"]) -> Float[Tensor, "b 3 y x"]:
+        num, factor, coarse = len(latents), self.config.factor, self.decoder.coarse(latents)
+        height, width = latents.shape[2:]
+        scale = coarse.shape[2] // height
+        whole = torch.empty(num, 3, height * factor, width * factor, device=latents.device)
+        for y, x in self._tiles(height, width, halo=self.config.decoder_halo):
+            seen = self._draw(latents[..., y.seen(1), x.seen(1)], coarse[..., y.seen(scale), x.seen(scale)])
+            whole[..., y.kept(factor), x.kept(factor)] = seen[..., y.inside(factor), x.inside(factor)]
+        return whole
+
+    def _raw_latent_by_tiles(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
+        factor, latents = self.config.factor, self.linear_in(images)
+        scale = 2 ** (len(self.config.widths) - 1 - self.config.num_fine)
+        rows: dict[Span, list[Tensor]] = defaultdict(list)
+        for y, x in self._tiles(*latents.shape[2:], halo=self.config.encoder_halo):
+            seen = self.encoder.fine(images[..., y.seen(factor), x.seen(factor)])
+            rows[y].append(seen[..., y.inside(scale), x.inside(scale)])
+        fine = torch.cat([torch.cat(row, dim=3) for row in rows.values()], dim=2)
+        return (latents + self.encoder.coarse(fine)).float()
 
     @torch.no_grad()
     def take_statistics(self, raw: Float[Tensor, "b c y2 x2"]) -> None:
@@ -238,34 +392,7 @@ class Autoencoder(nn.Module):
         return rearrange(values, "c -> 1 c 1 1")
 
 
-def _encoder(config: AutoencoderConfig) -> nn.Sequential:
-    channels = config.widths[0]
-    layers: list[nn.Module] = [nn.PixelUnshuffle(config.patch), Conv(3 * config.patch**2, channels, 3)]
-    for width, num_blocks in zip(config.widths, config.encoder_blocks, strict=True):
-        if len(layers) > 2:
-            layers.append(Down(channels, width))
-        layers += [ResidualBlock(width) for _ in range(num_blocks)]
-        channels = width
-    return nn.Sequential(*layers, _norm(channels), nn.SiLU(), Conv(channels, config.latent_channels, 1))
-
-
-def _decoder(config: AutoencoderConfig) -> nn.Sequential:
-    channels = config.drawing[-1]
-    layers: list[nn.Module] = [Conv(config.latent_channels, channels, 3)]
-    for width, num_blocks in zip(reversed(config.drawing), reversed(config.decoder_blocks), strict=True):
-        if len(layers) > 1:
-            layers.append(Up(channels, width))
-        layers += [ResidualBlock(width) for _ in range(num_blocks)]
-        channels = width
-    last = Conv(channels, 3 * config.patch**2, 3)
-    return nn.Sequential(*layers, _norm(channels), nn.SiLU(), last, nn.PixelShuffle(config.patch))
-
-
 def _retouch(width: int) -> nn.Sequential:
     last = Conv(width, 3, 3)
     nn.init.zeros_(last.weight)
     return nn.Sequential(Conv(3, width, 3), nn.SiLU(), Conv(width, width, 3), nn.SiLU(), last)
-
-
-def _norm(channels: int) -> nn.GroupNorm:
-    return nn.GroupNorm(math.gcd(channels, max(1, channels // 16)), channels)

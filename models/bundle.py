@@ -25,7 +25,7 @@ from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
 from models.text import TextEncoderConfig
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "bundle.json"
 
 
@@ -168,7 +168,10 @@ def read_manifest(folder: Path) -> Manifest:
     raw = json.loads(path.read_text())
     found = raw.get("format_version")
     if found != FORMAT_VERSION:
-        raise BundleError(f"bundle {folder} has format version {found}, this installation reads {FORMAT_VERSION}")
+        raise BundleError(
+            f"bundle {folder} has format version {found}, this installation reads {FORMAT_VERSION}; fit it again, "
+            "or use it with the release that wrote it"
+        )
     try:
         return Manifest.model_validate(raw)
     except ValidationError as error:

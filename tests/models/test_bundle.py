@@ -61,11 +61,12 @@ def test_changed_weights_are_refused(tmp_path: Path) -> None:
         load_tensors(tmp_path / "bundle", "autoencoder")
 
 
-def test_another_format_version_is_refused_by_name(tmp_path: Path) -> None:
+@pytest.mark.parametrize("version", [2, 99])
+def test_another_format_version_is_refused_by_name(tmp_path: Path, version: int) -> None:
     saved(tmp_path / "bundle")
     path = tmp_path / "bundle" / "bundle.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": 99}))
-    with pytest.raises(BundleError, match="format version 99, this installation reads 2"):
+    path.write_text(json.dumps({**json.loads(path.read_text()), "format_version": version}))
+    with pytest.raises(BundleError, match=f"format version {version}, this installation reads 3; fit it again"):
         read_manifest(tmp_path / "bundle")
 
 
