@@ -3,20 +3,7 @@
 import pytest
 import torch
 
-from models.autoencoder import (
-    Autoencoder,
-    AutoencoderConfig,
-    PixelNorm,
-    f8,
-    f16,
-    f32,
-    f64,
-    fold,
-    match_channels,
-    slim,
-    tiny,
-    unfold,
-)
+from models.autoencoder import Autoencoder, AutoencoderConfig, f8, f16, f32, f64, slim, tiny
 
 CONFIG = AutoencoderConfig(
     patch=2, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=5, retouch_width=4,
@@ -44,18 +31,6 @@ def test_latents_of_the_pictures_the_statistics_came_from_are_normalised() -> No
 def test_a_side_that_is_no_multiple_of_the_factor_is_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 4"):
         Autoencoder(CONFIG).encode(torch.rand(1, 3, 16, 18))
-
-
-def test_folding_loses_nothing() -> None:
-    pixels = torch.randn(2, 3, 4, 6)
-    assert torch.equal(unfold(fold(pixels, 2), 2), pixels)
-
-
-def test_channels_are_averaged_repeated_or_padded_to_fit() -> None:
-    x = torch.arange(4.0).reshape(1, 4, 1, 1)
-    assert match_channels(x, 2).flatten().tolist() == [0.5, 2.5]
-    assert match_channels(x, 8).flatten().tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
-    assert match_channels(x, 6).flatten().tolist() == [0, 1, 2, 3, 0, 0]
 
 
 @pytest.mark.parametrize(("config", "factor", "millions"), [(f8(), 8, 32), (f16(), 16, 93), (f32(), 32, 158), (f64(), 64, 407)])
@@ -146,11 +121,3 @@ def test_what_is_drawn_at_a_place_depends_on_its_neighbourhood_alone() -> None:
         one, two = autoencoder.decode(latents), autoencoder.decode(other)
     assert torch.equal(one[..., :32, :32], two[..., :32, :32])
     assert not torch.equal(one[..., 160:, 160:], two[..., 160:, 160:])
-
-
-def test_the_norm_sees_one_position_at_a_time_in_fp32() -> None:
-    norm, x = PixelNorm(8), 100 * torch.randn(2, 8, 3, 5).bfloat16()
-    normed = norm(x)
-    assert normed.dtype == torch.bfloat16
-    torch.testing.assert_close(normed.float().square().mean(1), torch.ones(2, 3, 5), atol=0.02, rtol=0)
-    torch.testing.assert_close(norm(x[..., 1:2, 2:3]), normed[..., 1:2, 2:3])

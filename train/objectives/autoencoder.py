@@ -15,9 +15,10 @@ from jaxtyping import Float, Shaped
 from pydantic import BaseModel
 from torch import Tensor, nn
 
-from models.autoencoder import Autoencoder, AutoencoderConfig, ResidualBlock
+from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, Contents
 from models.context import Context
+from models.convolutions import ResidualBlock
 from models.cost import PER_SAMPLE
 from models.perception.perceptual import PerceptualDistance
 from models.text import TextEncoderConfig
