@@ -162,7 +162,7 @@ class Encoder(nn.Module):
         self.finish = nn.Sequential(PixelNorm(widths[-1]), nn.SiLU(), Conv(widths[-1], config.latent_channels, 1))
 
     def forward(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
-        return self.coarse(self.fine(images))
+        return self.finish(self.coarse(self.fine(images)))
 
     def fine(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
         """Through the levels where pixels are many."""
@@ -172,10 +172,10 @@ class Encoder(nn.Module):
         return x
 
     def coarse(self, x: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c2 y2 x2"]:
-        """The rest of the way."""
+        """On to the features that latents are made of."""
         for level in self.levels[self.num_fine :]:
             x = level(x)
-        return self.finish(x)
+        return x
 
 
 class Decoder(nn.Module):
@@ -254,7 +254,14 @@ class Autoencoder(nn.Module):
 
     def raw_latent(self, images: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b c y2 x2"]:
         """Latents as the encoder gives them: what training regularises and takes the statistics of."""
-        return (self.linear_in(images) + self.encoder(images)).float()
+        return self.raw_latent_and_features(images)[0]
+
+    def raw_latent_and_features(
+        self, images: Float[Tensor, "b 3 y x"]
+    ) -> tuple[Float[Tensor, "b c y2 x2"], Float[Tensor, "b c2 y2 x2"]]:
+        """The same, with the features that the encoder makes them of."""
+        features = self.encoder.coarse(self.encoder.fine(images))
+        return (self.linear_in(images) + self.encoder.finish(features)).float(), features
 
     def decode_raw(self, latents: Float[Tensor, "b c y2 x2"]) -> Float[Tensor, "b 3 y x"]:
         """Pictures from latents as the encoder gives them, not clamped."""
@@ -289,7 +296,7 @@ class Autoencoder(nn.Module):
             seen = self.encoder.fine(images[..., y.seen(factor), x.seen(factor)])
             rows[y].append(seen[..., y.inside(scale), x.inside(scale)])
         fine = torch.cat([torch.cat(row, dim=3) for row in rows.values()], dim=2)
-        return (latents + self.encoder.coarse(fine)).float()
+        return (latents + self.encoder.finish(self.encoder.coarse(fine))).float()
 
     @torch.no_grad()
     def take_statistics(self, raw: Float[Tensor, "b c y2 x2"]) -> None:

@@ -22,6 +22,7 @@ from train.fitting import FitFolder
 from train.health import Health, check_nodes
 from train.meters import readings
 from train.objectives import build
+from train.objectives.autoencoder import AutoencoderObjectiveConfig
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
 from train.samples import load_samples, require_latents
@@ -138,11 +139,18 @@ def _train(
 def _lineage(config: FitConfig, run: Run) -> Lineage:
     assert config.data.version is not None, config.data
     assert config.data.selection is not None, config.data
-    parents: tuple[str, ...] = ()
-    if isinstance(config.objective, FlowConfig):
-        parents = (read_manifest(Path(config.objective.autoencoder)).digest, *parents_of(config.objective.text_encoder))
     return Lineage(
         run_id=run.id, tables=(TableVersion(uri=config.data.uri, version=config.data.version),),
         selection=TableVersion(uri=config.data.selection, version=commit.version_of(pin(TableRef(uri=config.data.selection)))),
-        parents=parents, code=code_digest(),
+        parents=_parents(config), code=code_digest(),
     )  # fmt: skip
+
+
+def _parents(config: FitConfig) -> tuple[str, ...]:
+    match config.objective:
+        case FlowConfig(autoencoder=folder, text_encoder=text_encoder):
+            return (read_manifest(Path(folder)).digest, *parents_of(text_encoder))
+        case AutoencoderObjectiveConfig(start=str(folder)):
+            return (read_manifest(Path(folder)).digest,)
+        case _:
+            return ()

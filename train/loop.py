@@ -2,7 +2,8 @@
 
 One step: every pack's loss, weighted by its share of the step's units, is differentiated and added up; gradients are summed over
 workers; one clipped optimizer step; the average takes in the result. So the sum over packs is the mean over the step's units,
-however slots are spread over workers. Objectives whose updates alternate go through their packs once for each phase that is due.
+however slots are spread over workers. Objectives whose updates alternate go through their packs once for each phase that is due
+and has something that moves.
 A step that would do harm is not taken, and what was in it is named (`train.guard`).
 """
 
@@ -106,12 +107,12 @@ def _step(
         return None
     began, rate, taken, compute_s = time.perf_counter(), hooks.rate(given.step), None, 0.0
     for phase in objective.phases:
-        if given.step % phase.every_steps == 0:
+        if given.step % phase.every_steps == 0 and state.engine.moves(phase.name, frozen=hooks.frozen(given.step)):
             taken = _update(state, given, phase, world=world, hooks=hooks, rate=rate)
             if taken is None:
                 return None
             compute_s += taken.compute_s
-    if taken is None:                                                # no phase is due
+    if taken is None:                                                # no phase is due, or all stand still
         return None
     state.guard.end_row()
     state.average.update(state.engine.weights(), step=given.step)

@@ -6,15 +6,17 @@ from models import autoencoder as autoencoders
 from models import bilingual
 from models import sizes as transformers
 from models.perception.contrastive import ContrastiveConfig
+from models.perception.perceptual import LiteConfig
 from models.samplers import SamplerConfig
 from pipelines.recipes import clusters, latest
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig
 from train.loop import LoopConfig
-from train.objectives.autoencoder import AutoencoderObjectiveConfig
+from train.objectives.autoencoder import AutoencoderObjectiveConfig, PerceptualConfig
 from train.objectives.bilingual import BilingualObjectiveConfig
 from train.objectives.contrastive import ContrastiveObjectiveConfig
 from train.objectives.flow import FlowConfig
+from train.objectives.smoothness import NoiseConfig
 from train.optim import OptimConfig
 from train.plan import PlanConfig, StageConfig
 from train.precision import native_precision
@@ -72,13 +74,31 @@ def generator(workspace: Workspace) -> FitConfig:
 default = generator
 
 
-def autoencoder_f32(workspace: Workspace) -> FitConfig:
-    """The f32 autoencoder of 32 channels for large generators, in squares of 512 px, on the newest selection.
+def autoencoder_f32_low(workspace: Workspace) -> FitConfig:
+    """The f32 autoencoder of 32 channels for large generators, the first of three phases: all of it, in squares of 256 px.
 
-    Run:      seedbed fit autoencoder_f32 --address ray://HEAD:10001
+    Run:      seedbed fit autoencoder_f32_low --address ray://HEAD:10001
     Hardware: one node of eight GPUs; not trained anywhere yet, so its rates are those of the small one
     """
-    return clusters.autoencoder(latest.selected_images(workspace))
+    return clusters.autoencoder(workspace, clusters.AUTOENCODER_PHASES[0])
+
+
+def autoencoder_f32_high(workspace: Workspace) -> FitConfig:
+    """The second phase: what makes and reads latents learns squares of 1024 px, the rest stands still.
+
+    Run:      seedbed fit autoencoder_f32_high --address ray://HEAD:10001
+    Hardware: one node of eight GPUs; not trained anywhere yet
+    """
+    return clusters.autoencoder(workspace, clusters.AUTOENCODER_PHASES[1])
+
+
+def autoencoder_f32(workspace: Workspace) -> FitConfig:
+    """The third phase: what makes pixels learns from a critic, in squares of 256 px; latents stay as they are.
+
+    Run:      seedbed fit autoencoder_f32 --address ray://HEAD:10001
+    Hardware: one node of eight GPUs; not trained anywhere yet
+    """
+    return clusters.autoencoder(workspace, clusters.AUTOENCODER_PHASES[2])
 
 
 def base(workspace: Workspace) -> FitConfig:
@@ -119,8 +139,8 @@ def autoencoder_on(data: TableRef) -> FitConfig:
         name="autoencoder",
         objective=AutoencoderObjectiveConfig(
             autoencoder=autoencoders.tiny(latent_channels=LATENT_CHANNELS), size_px=SIZE_PX,
-            latent_noise=0.35, latent_pull=0.003, square_weight=2.0, edge_weight=0.5,
-            perceptual_weight=0.2,
+            smoothness=NoiseConfig(strength=0.35, pull=0.003), square_weight=2.0, edge_weight=0.5,
+            perceptual=PerceptualConfig(backbone=LiteConfig(), weight=0.2),
         ),
         data=data,
         plan=PlanConfig(

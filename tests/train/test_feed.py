@@ -22,6 +22,7 @@ from train.objectives import build
 from train.objectives.autoencoder import AutoencoderObjectiveConfig
 from train.objectives.contract import StepInput
 from train.objectives.flow import FlowBatch
+from train.objectives.smoothness import NoiseConfig
 from train.plan import Plan
 from train.samples import UnusableTable, load_samples
 from train.sources import build_source
@@ -122,7 +123,8 @@ def pictures_config(fit_config: FitConfig, tmp_path: Path) -> Callable[[list[int
         patch=4, widths=(16,), encoder_blocks=(1,), decoder_blocks=(1,), latent_channels=3, retouch_width=4
     )  # fmt: skip
     objective = AutoencoderObjectiveConfig(
-        autoencoder=shape, size_px=8, latent_noise=0.0, latent_pull=0.0, square_weight=1.0, edge_weight=0.0, perceptual_weight=0.0
+        autoencoder=shape, size_px=8, smoothness=NoiseConfig(strength=0.0, pull=0.0), square_weight=1.0, edge_weight=0.0,
+        perceptual=None,
     )
 
     def made(cut: list[int]) -> FitConfig:

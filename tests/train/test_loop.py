@@ -66,6 +66,15 @@ def test_frozen_parameters_stand_still() -> None:
     assert not torch.equal(before["generator.weight"], weights(game)["generator.weight"])
 
 
+def test_a_phase_whose_parameters_all_stand_still_is_left_out() -> None:
+    game = Game()
+    before = weights(game)
+    seen = run(state_of(game), game, inputs(3), {"frozen": lambda step: ("generator.",) if step < 2 else ()})
+    assert game.phases_run == ["discriminator", "discriminator", "generator"]
+    assert [step for step, _ in seen] == [0, 2]                      # in step 1 nothing is due
+    assert not torch.equal(before["generator.weight"], weights(game)["generator.weight"])
+
+
 def test_a_step_that_is_not_finite_is_not_taken_and_its_samples_are_named(caplog: pytest.LogCaptureFixture) -> None:
     game, clean = Game(), Game()
     seen = run(state_of(game), game, inputs(4, poisoned=frozenset({2})))

@@ -63,6 +63,10 @@ class Engine(Protocol[B_contra]):
         """Whether a step can be left untaken once its gradient is known."""
         ...
 
+    def moves(self, phase: str, *, frozen: tuple[str, ...]) -> bool:
+        """Whether the phase has parameters that none of these prefixes of names makes stand still."""
+        ...
+
     def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
         """Make the phase's parameters, and no others, take gradients.
 

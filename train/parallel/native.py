@@ -45,10 +45,18 @@ class NativeEngine(Generic[B]):
         self.network: nn.Module = module.network
         self.needs_equal_passes = is_sharded
 
+    def moves(self, phase: str, *, frozen: tuple[str, ...]) -> bool:
+        return any(does_move for _, does_move in self._moved(phase, frozen))
+
     def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:
+        for parameter, does_move in self._moved(phase, frozen):
+            parameter.requires_grad_(does_move)
+
+    def _moved(self, phase: str, frozen: tuple[str, ...]) -> Iterator[tuple[nn.Parameter, bool]]:
+        """Every parameter, and whether a phase moves it."""
         moved = {id(parameter) for parameter in parameters_of(self._groups, phase)}
         for name, parameter in self.network.named_parameters():
-            parameter.requires_grad_(id(parameter) in moved and not name.startswith(frozen))
+            yield parameter, id(parameter) in moved and not name.startswith(frozen)
 
     def loss(self, batch: B, phase: str, context: Context | None) -> LossTerms:
         return self._module(batch, phase, context)

@@ -75,6 +75,9 @@ class ZeroEngine(Generic[B]):
             )  # fmt: skip
         self._make_states_known()
 
+    def moves(self, phase: str, *, frozen: tuple[str, ...]) -> bool:  # noqa: ARG002  there is one phase, and nothing is frozen
+        return True
+
     def begin(self, phase: str, *, frozen: tuple[str, ...]) -> None:  # noqa: ARG002  there is one phase
         if frozen:
             raise ValueError(f"parallel.kind=deepspeed cannot freeze {frozen}; use parallel.kind=fsdp, or freeze nothing")
