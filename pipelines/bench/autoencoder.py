@@ -5,8 +5,8 @@ the better; the peers say what pictures would lose that kept as much in other fo
 
 * bicubic, one cell: reduced as the autoencoder reduces, to one pixel a cell of its latent, and enlarged again.
 * bicubic, as many numbers: reduced until it has as many values as the latent has.
-* JPEG, as many bytes as latents take in bf16, by the best quality at full, half or quarter size that keeps to them. It is made to
-  keep pictures; latents are made to be drawn by a network and bear noise a third as strong as they are, so they keep far fewer bits.
+* JPEG, as many bytes: as latents take in bf16, by the best quality at full, half or quarter size that keeps to them. Made
+  to keep pictures, it wins; latents are made to be drawn by a network and bear noise a third as strong as they are: they keep fewer bits.
 
 A grid of real pictures and reconstructions is written into the cache folder; its place is in the rows of the result.
 """
