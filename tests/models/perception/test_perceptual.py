@@ -63,9 +63,11 @@ def test_a_named_network_compares_the_maps_that_are_asked_for_with_the_weights_o
     one, other = picture(0), picture(2)
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     ours, theirs = (
-        cast("list[torch.Tensor]", network.forward_intermediates((seen - mean) / std, indices=list(LAYERS), intermediates_only=True))
-        for seen in ((one + 1) / 2, (other + 1) / 2)
+        network.forward_intermediates(((image + 1) / 2 - mean) / std, indices=list(LAYERS), intermediates_only=True)
+        for image in (one, other)
     )
+    assert isinstance(ours, list)
+    assert isinstance(theirs, list)
     cosines = [torch.nn.functional.cosine_similarity(a, b, dim=1).mean() for a, b in zip(ours, theirs, strict=True)]
     torch.testing.assert_close(distance(one, other), torch.stack([2 - 2 * cosine for cosine in cosines]).mean())
     assert distance(one, one) == 0
