@@ -8,8 +8,9 @@ and says less about it. Any other network of timm may be named, with its weights
 b pictures · c channels · y, x rows and columns
 """
 
+from collections.abc import Sized
 from pathlib import Path
-from typing import Annotated, Literal, Protocol
+from typing import Annotated, Literal, Protocol, cast
 
 import torch
 from annotated_types import Ge, MinLen
@@ -81,6 +82,14 @@ class _Lite(nn.Module):
         return self.features.features_at(images, DEPTHS)
 
 
+class _Tapped(Protocol):
+    """What every network of timm with taps has."""
+
+    def forward_intermediates(
+        self, x: Float[Tensor, "b 3 y x"], *, indices: list[int], intermediates_only: bool
+    ) -> list[Float[Tensor, "b _ _ _"]]: ...
+
+
 class _Timm(nn.Module):
     mean: Float[Tensor, "3 1 1"]
     std: Float[Tensor, "3 1 1"]
@@ -88,12 +97,12 @@ class _Timm(nn.Module):
     def __init__(self, config: TimmConfig) -> None:
         super().__init__()
         self.network, self.layers = _loaded(config), list(config.layers)
-        for name in ("mean", "std"):
-            self.register_buffer(name, torch.tensor(self.network.pretrained_cfg[name]).view(3, 1, 1))
+        for name, values in _input_statistics(self.network).items():
+            self.register_buffer(name, torch.tensor(values).view(3, 1, 1))
 
     def forward(self, images: Float[Tensor, "b 3 y x"]) -> list[Float[Tensor, "b _ _ _"]]:
         seen = ((images.float() + 1) / 2 - self.mean) / self.std
-        return self.network.forward_intermediates(seen, indices=self.layers, intermediates_only=True)
+        return cast("_Tapped", self.network).forward_intermediates(seen, indices=self.layers, intermediates_only=True)
 
 
 def build_backbone(config: BackboneConfig) -> _Lite | _Timm:
@@ -116,7 +125,7 @@ def _loaded(config: TimmConfig) -> nn.Module:
     if not timm.is_model(config.name):
         raise UnusableBackbone(f"timm has no network {config.name!r}; `timm.list_models()` names those it has")
     network = timm.create_model(config.name, pretrained=False)
-    maps = len(network.feature_info) if hasattr(network, "forward_intermediates") else 0
+    maps = len(cast("Sized", network.feature_info)) if hasattr(network, "forward_intermediates") else 0
     if not maps or max(config.layers) >= maps:
         raise UnusableBackbone(f"{config.name} has {maps} feature maps, counted from 0, but layers={config.layers} are asked for")
     path = Path(config.weights)
@@ -130,6 +139,14 @@ def _loaded(config: TimmConfig) -> nn.Module:
         seen = " ".join(str(error).split())[:300]
         raise UnusableBackbone(f"{path} does not hold the weights of {config.name}: {seen}") from error
     return network
+
+
+def _input_statistics(network: nn.Module) -> dict[str, tuple[float, ...]]:
+    """Mean and standard deviation of the pixels in [0, 1] that it was trained on."""
+    from timm.data.config import resolve_model_data_config  # heavy, see `_loaded`
+
+    known = resolve_model_data_config(network)
+    return {name: known[name] for name in ("mean", "std")}
 
 
 def _unit(features: Float[Tensor, "b c y x"]) -> Float[Tensor, "b c y x"]:

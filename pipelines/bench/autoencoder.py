@@ -5,9 +5,8 @@ the better; the peers say what pictures would lose that kept as much in other fo
 
 * bicubic, one cell: reduced as the autoencoder reduces, to one pixel a cell of its latent, and enlarged again.
 * bicubic, as many numbers: reduced until it has as many values as the latent has.
-* JPEG, as many bytes as latents take in bf16, by the best quality at full, half or quarter size that keeps to them. It is made
-  to keep pictures; latents are made to be drawn by a network and bear noise a third as strong as they are, so they keep far fewer
-  bits.
+* JPEG, as many bytes: as latents take in bf16, by the best quality at full, half or quarter size that keeps to them. It is made
+  to keep pictures, latents are made to be drawn by a network, and bear noise a third as strong as they are: they keep fewer bits.
 
 A grid of real pictures and reconstructions is written into the cache folder; its place is in the rows of the result.
 """
@@ -51,9 +50,9 @@ def run(*, is_quick: bool, bundle: Path | None = None) -> Measured:
     shown: list[Row] = []
     for size_px in QUICK_SIZES_PX if is_quick else SIZES_PX:
         real = pictures(size_px, QUICK_NUM_EACH if is_quick else NUM_EACH, cache_dir)
-        again = {kind: _ways(autoencoder, some) for kind, some in real.items()}
+        again: dict[Kind, dict[str, list[Pixels]]] = {kind: _ways(autoencoder, some) for kind, some in real.items()}
         for way, known in scores.items():
-            by_kind = {kind: ways[way] for kind, ways in again.items()}
+            by_kind: dict[Kind, list[Pixels]] = {kind: ways[way] for kind, ways in again.items()}
             known |= _named(compare(_together(real), _together(by_kind)), size_px)
             rows += [_row(way, kind, size_px, compare(real[kind], by_kind[kind])) for kind in real]
         shown += _lines(real, again, size_px)

@@ -19,7 +19,7 @@ BENCHES: dict[str, str] = {
     "flops": "operations of one picture at 1K, 2K and 4K, against a dual-stream transformer on f8 latents, lever by lever",
     "backfill": "a column killed half way and filled again, against lance_ray.add_columns",
     "curation": "files to decisions, beside Data-Juicer, img2dataset, cleanvision and Daft (installs them; an hour or so)",
-    "autoencoder": "pictures of 64 to 1,024 px through latents and back (of `--bundle`), beside bicubic and JPEG as small",
+    "autoencoder": "pictures of 64 to 1,024 px through latents and back (`--bundle`), beside bicubic and JPEG keeping as little",
     "decode": "a view for measuring, decoded at a fraction of the size, against whole pictures",
     "sweep": "a hundred recipes for deciding over a million rows, against each on its own",
     "dedup": "growth of time and memory with the number of hashes and features",

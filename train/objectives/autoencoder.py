@@ -103,7 +103,7 @@ class AutoencoderObjective:
         self.decode = partial(decode_picture, size_px=config.size_px)
         self.phases: tuple[Phase, ...] = (MAIN,) if config.adversary is None else (CRITIC, MAIN)
         self._trained = _Trained(config)
-        self.autoencoder = self._trained.autoencoder
+        self.autoencoder, self.spread, self.critic = self._trained.autoencoder, self._trained.spread, self._trained.critic
         if config.start is not None:
             take_over(self.autoencoder, Path(config.start))
         self._perceptual = None if config.perceptual is None else PerceptualDistance(config.perceptual.backbone)
@@ -121,7 +121,7 @@ class AutoencoderObjective:
         return () if self._perceptual is None else (self._perceptual,)
 
     def groups(self) -> list[ParameterGroup]:
-        critic, adversary = self._trained.critic, self.config.adversary
+        critic, adversary = self.critic, self.config.adversary
         judging = [] if critic is None else list(critic.parameters())
         others = set(map(id, judging))
         drawing = [parameter for parameter in self._trained.parameters() if id(parameter) not in others]
@@ -162,7 +162,7 @@ class AutoencoderObjective:
     def _decoded(self, batch: PictureBatch) -> tuple[Float[Tensor, "b 3 y x"], Float[Tensor, "b c y2 x2"], Tensor]:
         """What the pictures come back as, their latents, and the penalty on those."""
         raw, features = self.autoencoder.raw_latent_and_features(batch.pictures)
-        given, penalty = smoothed(raw, features, batch.latent_noise, self.config.smoothness, self._trained.spread)
+        given, penalty = smoothed(raw, features, batch.latent_noise, self.config.smoothness, self.spread)
         return self.autoencoder.decode_raw(given).float(), raw, penalty
 
     def _reconstructed(self, batch: PictureBatch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -183,7 +183,7 @@ class AutoencoderObjective:
 
     def _judged(self, batch: PictureBatch, decoded: Float[Tensor, "b 3 y x"]) -> tuple[Tensor, dict[str, Tensor]]:
         """The critic's loss."""
-        critic, adversary = self._trained.critic, self.config.adversary
+        critic, adversary = self.critic, self.config.adversary
         assert critic is not None, "a critic's turn without a critic"
         assert adversary is not None, "a critic without a configuration"
         assert batch.picture_noise is not None, "a critic's batch without noise"
@@ -194,7 +194,7 @@ class AutoencoderObjective:
 
     def _pressure(self, batch: PictureBatch, decoded: Float[Tensor, "b 3 y x"]) -> tuple[Tensor, dict[str, Tensor]]:
         """What the critic adds to the decoder's loss: the lower, the more it takes pictures for real."""
-        critic, adversary = self._trained.critic, self.config.adversary
+        critic, adversary = self.critic, self.config.adversary
         if critic is None or adversary is None:
             return decoded.new_zeros(()), {}
         drawn = critic(decoded.clamp(-1, 1)).float().mean()

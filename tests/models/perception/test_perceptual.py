@@ -1,12 +1,16 @@
 """Distances of pictures by networks that ship their weights, and by those that are named."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from models.perception.perceptual import LiteConfig, PerceptualDistance, TimmConfig, UnusableBackbone
+
+if TYPE_CHECKING:
+    from timm.models.mobilenetv3 import MobileNetV3
 
 NAME, LAYERS = "mobilenetv3_small_050", (0, 2)
 
@@ -37,11 +41,12 @@ def test_the_network_stands_still() -> None:
     assert not any(parameter.requires_grad for parameter in distance.parameters())
 
 
-def untrained() -> torch.nn.Module:
+def untrained() -> "MobileNetV3":
     import timm  # after our models, which make torchvision importable
 
     torch.manual_seed(0)
-    return timm.create_model(NAME, pretrained=False).eval()
+    network = timm.create_model(NAME, pretrained=False)
+    return cast("MobileNetV3", network.eval())
 
 
 @pytest.fixture(scope="module")
@@ -56,11 +61,13 @@ def test_a_named_network_compares_the_maps_that_are_asked_for_with_the_weights_o
     network = untrained()
     distance = PerceptualDistance(TimmConfig(name=NAME, weights=str(weights), layers=LAYERS))
     one, other = picture(0), picture(2)
-    mean, std = (torch.tensor(network.pretrained_cfg[name]).view(3, 1, 1) for name in ("mean", "std"))
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
     ours, theirs = (
         network.forward_intermediates(((image + 1) / 2 - mean) / std, indices=list(LAYERS), intermediates_only=True)
         for image in (one, other)
     )
+    assert isinstance(ours, list)
+    assert isinstance(theirs, list)
     cosines = [torch.nn.functional.cosine_similarity(a, b, dim=1).mean() for a, b in zip(ours, theirs, strict=True)]
     torch.testing.assert_close(distance(one, other), torch.stack([2 - 2 * cosine for cosine in cosines]).mean())
     assert distance(one, one) == 0

@@ -18,6 +18,7 @@ from train.objectives.autoencoder import (
     AutoencoderObjective,
     AutoencoderObjectiveConfig,
     PerceptualConfig,
+    PictureBatch,
     all_but,
     error_in_range,
     middle,
@@ -95,7 +96,7 @@ def test_what_a_network_sees_counts_by_its_weight() -> None:
     assert len(list(seeing.network.parameters())) == len(list(plain.network.parameters()))
 
 
-def batch_of(objective: AutoencoderObjective, num: int = 3) -> object:
+def batch_of(objective: AutoencoderObjective, num: int = 3) -> PictureBatch:
     generator = torch.Generator().manual_seed(5)
     size = objective.config.size_px
     return objective.collate(
@@ -113,8 +114,8 @@ def test_the_divergence_of_the_posterior_is_what_torch_says() -> None:
     plain.network.load_state_dict(weighed.network.state_dict())
     batch = batch_of(weighed)
     raw, features = weighed.autoencoder.raw_latent_and_features(batch.pictures)
-    assert weighed.network.spread is not None
-    posterior = torch.distributions.Normal(raw, (0.5 * weighed.network.spread(features)).exp())
+    assert weighed.spread is not None
+    posterior = torch.distributions.Normal(raw, (0.5 * weighed.spread(features)).exp())
     divergence = torch.distributions.kl_divergence(posterior, torch.distributions.Normal(0.0, 1.0)).mean()
     more = weighed.loss(batch, "main").total - plain.loss(batch, "main").total
     torch.testing.assert_close(more, 0.5 * divergence, rtol=1e-4, atol=1e-6)
@@ -124,13 +125,13 @@ def test_latents_are_disturbed_as_strongly_as_the_posterior_says() -> None:
     torch.manual_seed(0)
     objective = AutoencoderObjective(changed(smoothness=KlConfig(weight=0.1)))
     batch = batch_of(objective)
-    spread = objective.network.spread
-    assert spread is not None
+    assert objective.spread is not None
+    biases = objective.spread.get_parameter("2.bias").data
     raw, _ = objective.autoencoder.raw_latent_and_features(batch.pictures)
-    spread[-1].bias.data.fill_(-20.0)                                # no noise to speak of
+    biases.fill_(-20.0)                                              # no noise to speak of
     steady, _, _ = objective._decoded(batch)
     torch.testing.assert_close(steady, objective.autoencoder.decode_raw(raw), atol=1e-3, rtol=0)
-    spread[-1].bias.data.fill_(0.0)
+    biases.fill_(0.0)
     shaken, _, _ = objective._decoded(batch)
     torch.testing.assert_close(shaken, objective.autoencoder.decode_raw(raw + batch.latent_noise))
     assert all("spread" not in name for name in objective.export()[1]["autoencoder"])
@@ -163,7 +164,7 @@ def test_scores_of_a_picture_depend_on_no_other() -> None:
     torch.manual_seed(0)
     objective = AutoencoderObjective(changed(size_px=32, adversary=AdversaryConfig(width=8, weight=0.5).model_dump()))
     pictures = batch_of(objective).pictures
-    critic = objective.network.critic
+    critic = objective.critic
     assert critic is not None
     torch.testing.assert_close(critic(pictures)[1:2], critic(pictures[1:2]))
     assert critic(pictures).shape == (3, 1, 4, 4)
