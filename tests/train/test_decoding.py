@@ -5,6 +5,8 @@ from functools import partial
 import numpy as np
 import torch
 
+from curation.decode import encode_png
+from models.repa import unfolded
 from train.decoding import decode_latent, learnt_cells, pixels_of_cells
 
 decode_latent_and_learnt = partial(decode_latent, beside=(learnt_cells,))
