@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, starts
 from models.context import Context, Share, require_heads
+from models.glyphs import GlyphEncoder
 from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.routing import Route
 from models.sequence import CleanTokens, NoisyTokens
@@ -160,6 +161,7 @@ class DiT(nn.Module):
         self.attention: Backend | None = None
         self.norm_text = nn.RMSNorm(config.text_width, eps=1e-6)
         self.text_in = nn.Linear(config.text_width, config.width)
+        self.glyph_in = None if config.glyphs is None else GlyphEncoder(config.glyphs, into=config.width)
         self.latent_in = nn.Linear(config.latent_channels, config.width)
         self.time_in = TimeEmbedding(config.width)
         self.label_in = nn.Linear(len(config.labels), config.width, bias=False) if config.labels else None
@@ -203,8 +205,11 @@ class DiT(nn.Module):
             A group for every segment, in order: the sample's clean tokens up to the segment's end.
         """
         rows, share = self._part(len(clean.order), context)
-        x = torch.cat([self.text_in(self.norm_text(clean.text)), self.latent_in(clean.latents)])
-        x = x.index_select(0, clean.order[rows])  # n d
+        read = [self.text_in(self.norm_text(clean.text)), self.latent_in(clean.latents)]
+        if self.glyph_in is not None:
+            read.insert(1, self.glyph_in(*clean.glyphs).to(read[0].dtype))
+        assert self.glyph_in is not None or not len(clean.glyphs.bytes), "letters for a transformer that reads none"
+        x = torch.cat(read).index_select(0, clean.order[rows])  # n d
         modulation = self._time(torch.zeros(1, device=x.device), None)[1]  # 6 1 d
         everywhere = Spread(1, len(x), torch.zeros(len(x), dtype=torch.long, device=x.device))
         place = _Place(self._rotations(clean.positions[rows]), everywhere, self._seen(x, _by_clean(clean, before)), share)

@@ -26,6 +26,7 @@ from models.autoencoder import Autoencoder
 from models.bundle import AutoencoderBundle, BundleError, GeneratorBundle, load_tensors, read_manifest
 from models.dit import DiT, Marks, Memory
 from models.flow import point_on_path
+from models.glyphs import quoted
 from models.picture_sizes import ImageSize
 from models.requests import Request, checked, drawn_size, nearest_size, scaled_to
 from models.samplers import SamplerConfig, Slope, advanced, guided
@@ -210,7 +211,8 @@ class Generator:
         texts = [request.prompt for request in requests] + [""] * len(requests) * (num_branches - 1)
         shown = [references, references, [()] * len(requests)][:num_branches]
         states = self.text_encoder.encode(texts)
-        return [Condition(state, pictures) for state, pictures in zip(states, chain(*shown), strict=True)]
+        letters = [quoted(text) if self.dit.config.glyphs else b"" for text in texts]
+        return [Condition(*parts[:2], letters=parts[2]) for parts in zip(states, chain(*shown), letters, strict=True)]
 
     def _encoded(self, pictures: Sequence[Picture]) -> tuple[Latent, ...]:
         factor = self.autoencoder.config.factor

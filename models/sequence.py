@@ -1,7 +1,8 @@
 """Packed sequences: what one forward pass of the transformer reads, whatever the mixture of tasks and sizes.
 
-Each sample is ``[clean: text | reference latents | earlier targets] [noisy: target latents]``. Clean and noisy tokens are packed
-apart, each sample behind the other and without padding, because they run through the blocks in two calls (see `models.dit`).
+Each sample is ``[clean: text | letters | reference latents | earlier targets] [noisy: target latents]``. Clean and noisy tokens
+are packed apart, each sample behind the other and without padding, because they run through the blocks in two calls (see
+`models.dit`).
 
 A sample's clean tokens are one or more segments: its conditions, then, in a set of several pictures, every target but the last. A
 segment sees itself and those before it; the noisy target number k sees the clean segments up to number k, so later pictures of a
@@ -9,7 +10,7 @@ set are drawn in sight of earlier ones (as in BAGEL, Deng et al. 2025, arXiv:250
 
 Positions are (image index, y, x): the target is image 0, references are 1, 2, ..., and targets after the first go on from there;
 text token k sits at (-1, k, k), off the image planes and on their diagonal, so that text order is readable and no text position
-collides with a pixel position.
+collides with a pixel position. Letters go on where the text ends.
 
 s samples · g segments · t text tokens · k text width · r latent tokens · n clean tokens · m noisy tokens · c latent channels
 v noisy targets · l labels · y, x rows and columns
@@ -24,6 +25,8 @@ from einops import rearrange
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from models.glyphs import Glyphs, packed
+
 TEXT_INDEX = -1
 
 
@@ -34,6 +37,8 @@ class Condition(NamedTuple):
     references: tuple[Float[Tensor, "c _ _"], ...]
     earlier: tuple[Float[Tensor, "c _ _"], ...] = ()
     """Targets of a set that are seen by those after them: all but the last."""
+    letters: bytes = b""
+    """Text to be rendered (`models.glyphs.quoted`); for transformers that read letters."""
 
 
 class CleanTokens(NamedTuple):
@@ -41,10 +46,12 @@ class CleanTokens(NamedTuple):
 
     text: Float[Tensor, "t k"]
     """All text tokens, sample after sample."""
+    glyphs: Glyphs
+    """All letters, sample after sample."""
     latents: Float[Tensor, "r c"]
     """All tokens of references and of earlier targets, sample after sample."""
     order: Int[Tensor, " n"]
-    """Row in cat(text, latents) of each packed token: puts every sample's text before its latents."""
+    """Row in cat(text, letters, latents) of each packed token: puts a sample's text before its letters, and its latents last."""
     positions: Int[Tensor, "n 3"]
     lengths: Int[Tensor, " g"]
     """Tokens of every segment."""
@@ -55,7 +62,7 @@ class CleanTokens(NamedTuple):
 
     def to(self, device: torch.device) -> "CleanTokens":
         """The same tokens on a device."""
-        return CleanTokens(*(tensor.to(device) for tensor in self))
+        return CleanTokens(*(part.to(device) for part in self))
 
 
 class NoisyTokens(NamedTuple):
@@ -96,21 +103,22 @@ def pack_clean(conditions: Sequence[Condition], *, latent_channels: int) -> Clea
     """Pack texts, references and earlier targets of several samples; a sample may have none of the latter two."""
     text = torch.cat([condition.text for condition in conditions])
     latents = [flat(latent) for condition in conditions for latent in (*condition.references, *condition.earlier)]
-    order, positions, lengths, first = [], [], [], []
-    next_text, next_latent, begin = 0, len(text), 0
+    glyphs = packed([condition.letters for condition in conditions])
+    order, positions, lengths, first, begin = [], [], [], [], 0
+    kinds = [0, len(text), len(text) + len(glyphs.bytes)]            # where each kind goes on
     for condition in conditions:
         cells = [latent[0].numel() for latent in (*condition.references, *condition.earlier)]
-        num_text, num_latent = len(condition.text), sum(cells)
-        order += [torch.arange(next_text, next_text + num_text), torch.arange(next_latent, next_latent + num_latent)]
-        positions += [text_positions(num_text), *_image_positions(condition)]
-        segments = [num_text + sum(cells[: len(condition.references)]), *cells[len(condition.references) :]]
+        counts = [len(condition.text), len(condition.letters), sum(cells)]
+        order += [torch.arange(at, at + count) for at, count in zip(kinds, counts, strict=True)]
+        positions += [text_positions(counts[0] + counts[1]), *_image_positions(condition)]
+        segments = [counts[0] + counts[1] + sum(cells[: len(condition.references)]), *cells[len(condition.references) :]]
         lengths += segments
         first += [begin] * len(segments)
-        next_text, next_latent, begin = next_text + num_text, next_latent + num_latent, begin + num_text + num_latent
+        kinds, begin = [at + count for at, count in zip(kinds, counts, strict=True)], begin + sum(counts)
     ends, starts = torch.tensor(list(accumulate(lengths))), torch.tensor(first)
     return CleanTokens(
-        text, torch.cat(latents) if latents else text.new_zeros(0, latent_channels), torch.cat(order), torch.cat(positions),
-        torch.tensor(lengths), starts, ends - starts,
+        text, glyphs, torch.cat(latents) if latents else text.new_zeros(0, latent_channels), torch.cat(order),
+        torch.cat(positions), torch.tensor(lengths), starts, ends - starts,
     )  # fmt: skip
 
 
@@ -123,8 +131,8 @@ def pack_further(latents: Sequence[Float[Tensor, "c _ _"]], *, indices: Sequence
     noisy = pack_noisy(latents, indices=indices)
     tokens, lengths = noisy.latents, noisy.lengths
     return CleanTokens(
-        tokens.new_zeros(0, text_width), tokens, torch.arange(len(tokens)), noisy.positions, lengths,
-        torch.cumsum(lengths, 0) - lengths, lengths,
+        tokens.new_zeros(0, text_width), packed([b""] * len(latents)), tokens, torch.arange(len(tokens)), noisy.positions,
+        lengths, torch.cumsum(lengths, 0) - lengths, lengths,
     )  # fmt: skip
 
 

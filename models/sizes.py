@@ -5,6 +5,8 @@ from typing import Annotated
 from annotated_types import Gt
 from pydantic import BaseModel
 
+from models.glyphs import GlyphConfig
+
 Positive = Annotated[int, Gt(0)]
 
 
@@ -29,6 +31,8 @@ class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Head channels turned by image index, y and x; even, and together the head width."""
     rope_theta: float = 100.0
     """Base of the rotary frequencies; small, because a picture has few rows."""
+    glyphs: GlyphConfig | None = None
+    """What reads the letters of text to be rendered (`models.glyphs`); None when words are all that is read."""
     labels: tuple[str, ...] = ()
     """Names of tasks and tags that a picture may bear; each has an embedding that is added to the time's."""
     imitates_guidance: bool = False

@@ -5,6 +5,7 @@ import torch
 from tiny_dit import stirred
 
 from models.dit import DiT, Marks
+from models.glyphs import GlyphConfig
 from models.sequence import Condition, pack_clean, pack_further, pack_noisy, target_index
 from models.sizes import DiTConfig, base, full, micro, small, tiny
 
@@ -114,6 +115,25 @@ def test_labels_and_guidance_move_noisy_tokens_once_they_are_learnt() -> None:
         found = [dit.velocity(noisy, time, dit.remember(clean), marks=each) for dit in (fresh, learnt) for each in (bare, marks)]
         assert torch.equal(found[0], found[1])
         assert not torch.allclose(found[2], found[3], atol=1e-4)
+
+
+def test_letters_of_a_sample_are_read_by_it_alone_and_say_how_words_are_spelt() -> None:
+    dit = stirred(CONFIG.model_copy(update={"glyphs": GlyphConfig(width=16, depth=1, num_heads=2, ffn_width=16)}))
+    samples = [sample._replace(letters=letters) for sample, letters in zip(conditions(), (b"OPEN", b"", b"no"), strict=True)]
+    time = torch.rand(3)
+    targets = [torch.randn(3, 2, 2), torch.randn(3, 1, 3), torch.randn(3, 1, 1)]
+    clean = pack_clean(samples, latent_channels=3)
+    assert clean.positions[4:8].tolist() == [[-1, place, place] for place in (4, 5, 6, 7)]
+    together = dit(clean, pack_noisy(targets), time)
+    alone = [
+        dit(pack_clean([sample], latent_channels=3), pack_noisy([target]), time[i : i + 1])
+        for i, (sample, target) in enumerate(zip(samples, targets, strict=True))
+    ]
+    torch.testing.assert_close(together, torch.cat(alone), atol=1e-5, rtol=1e-4)
+    respelt = pack_clean([samples[0]._replace(letters=b"OPNE"), *samples[1:]], latent_channels=3)
+    other = dit(respelt, pack_noisy(targets), time)
+    assert not torch.allclose(together[:4], other[:4], atol=1e-4)
+    torch.testing.assert_close(together[4:], other[4:], atol=1e-5, rtol=1e-4)
 
 
 def test_references_may_be_packed_in_any_order_as_long_as_they_keep_their_indices(dit: DiT) -> None:

@@ -24,6 +24,7 @@ from models.cost import Cost, transformer_cost
 from models.dit import DiT, Marks, Watched
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, load_autoencoder
+from models.glyphs import quoted
 from models.minilm import MINILM
 from models.picture_sizes import ImageSize
 from models.repa import Projector, RepaConfig, Teacher, alignment, require_block
@@ -189,7 +190,8 @@ class Flow:
         shown = [self._shown(sample) for sample in drawn]
         states = self._text([each.text for each in shown])
         conditions = [
-            Condition(state, each.references, each.targets[:-1]) for state, each in zip(states, shown, strict=True)
+            Condition(state, each.references, each.targets[:-1], quoted(each.text) if self.config.dit.glyphs else b"")
+            for state, each in zip(states, shown, strict=True)
         ]
         copies = self.config.num_draws
         targets = [target for each in shown for target in each.targets for _ in range(copies)]
