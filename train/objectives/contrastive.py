@@ -83,7 +83,7 @@ class Contrastive:
         self.head.calibrate(torch.cat([torch.cat(part) for part in targets]))
 
     def learn_texts(self, texts: Sequence[str]) -> None:
-        self._pooled_texts([text for text in texts if not has_han(text)])
+        self._learn([text for text in texts if not has_han(text)])
 
     def collate(self, drawn: Sequence[Drawn]) -> FeatureBatch:
         texts, features, noise = [], [], []
@@ -109,12 +109,15 @@ class Contrastive:
         return ContrastiveBundle(head=self.config.head), {"contrastive": self.head.state_dict()}
 
     def _pooled_texts(self, texts: Sequence[str]) -> Float[Tensor, "b k"]:
+        self._learn(texts)
+        return torch.stack([self._pooled[text] for text in texts])
+
+    def _learn(self, texts: Sequence[str]) -> None:
         missing = sorted({text for text in texts if text not in self._pooled}, key=len)  # like lengths pad little
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
             self._text = self._text or MiniLmEncoder.load()
             part = missing[start : start + _TEXTS_AT_ONCE]
             self._pooled.update(zip(part, self._text.pooled(part), strict=True))
-        return torch.stack([self._pooled[text] for text in texts])
 
 
 def _in_english(sample: Drawn) -> Drawn:

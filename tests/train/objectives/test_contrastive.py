@@ -57,3 +57,8 @@ def test_texts_that_minilm_cannot_read_are_left_to_others(objective: Contrastive
     found = objective.collate([told, alone])
     expected = objective.collate([drawn("a dog", references=0, score_text=""), drawn("a cat", references=0, score_text="")])
     torch.testing.assert_close(found.texts, expected.texts)
+
+
+def test_a_run_of_texts_that_minilm_cannot_read_is_passed_over(objective: Contrastive) -> None:
+    objective.learn_texts(["狗", "一只红苹果"])
+    objective.learn_texts(["a dog", "狗"])
