@@ -91,7 +91,8 @@ def scene_scores(samples: SampleSet, truths: SetTruths, checker: SceneChecker) -
     """Every subject's pictures held against the scenes they should be; nothing where no target is a scene."""
     if not any(truths.after):
         return SceneScores([], [None] * len(truths.after))
-    found = {subject: _judged_all(samples, subject, truths, checker) for subject in samples.pictures}
+    subjects: list[Subject] = list(samples.pictures)
+    found: dict[Subject, list[Judged | None]] = {each: _judged_all(samples, each, truths, checker) for each in subjects}
     scores = [score for subject, each in found.items() for score in _scores(samples, subject, truths, each)]
     return SceneScores(scores, [_verdict(truth, one) for truth, one in zip(truths.after, found["generated"], strict=True)])
 

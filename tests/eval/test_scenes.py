@@ -10,10 +10,11 @@ from tiny_scenes import Corpus, corpus
 from curation.edits.scenes import Sample as Family
 from curation.edits.scenes import compose_scene
 from curation.tables import IMAGES_SCHEMA, TableRef, pin
+from curation.tasks import Task
 from eval.report import _scene_mark
 from eval.samples import Sample, load_pictures
 from eval.scenes import SceneJudge, SceneScores, load_truths
-from eval.scores import HIGHER_IS_BETTER, SceneVerdict
+from eval.scores import HIGHER_IS_BETTER, SceneVerdict, Subject
 from eval.scoring import SampleSet
 
 NUM_SCENES = 150
@@ -36,13 +37,13 @@ def images(food: Corpus, edits: list[Family], tmp_path_factory: pytest.TempPathF
     scenes = [*food.planned.scenes[::5][:NUM_SCENES], *(food.scenes[each] for each in sorted(wanted))]
     rows = [compose_scene(scene, [food.encoded[each] for each in scene.parent_ids]).image_row for scene in scenes]
     plain = {field.name: "" for field in IMAGES_SCHEMA} | {"parents": [], "id": "emoji/1", "source": "emoji"}
-    rows.append(plain | {"image": next(iter(food.encoded.values()))})
+    rows.append({**plain, "image": next(iter(food.encoded.values()))})
     uri = str(tmp_path_factory.mktemp("tables") / "images.lance")
     lance.write_dataset(pa.Table.from_pylist(list({row["id"]: row for row in rows}.values()), schema=IMAGES_SCHEMA), uri)
     return pin(TableRef(uri=uri))
 
 
-def as_sample(task: str, target: str, *references: str) -> Sample:
+def as_sample(task: Task, target: str, *references: str) -> Sample:
     return Sample(f"{task}/{target}", task, "train", "a prompt", "a prompt", target, references)
 
 
@@ -51,7 +52,7 @@ def judged(images: TableRef, samples: list[Sample]) -> SceneScores:
     real = [views[sample.target_id] for sample in samples]
     noise = list(np.random.default_rng(0).integers(0, 256, (len(samples), 64, 64, 3), dtype=np.uint8))
     references = tuple(tuple(views[each] for each in sample.reference_ids) for sample in samples)
-    pictures = {"generated": real, "real": real, "noise": noise}
+    pictures: dict[Subject, list[np.ndarray]] = {"generated": real, "real": real, "noise": noise}
     if references[0]:
         pictures["reference"] = [each[0] for each in references]
     shown = SampleSet(samples[0].task, "train", tuple(one.score_text for one in samples), pictures, references)
