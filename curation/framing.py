@@ -3,7 +3,8 @@
 A native size keeps the picture's aspect. Its sides are multiples of the autoencoder's factor, so one side gives a little: of the
 sizes next to the exact one that is taken whose aspect is nearest to the picture's. Up to `SQUEEZE` the picture is squeezed into
 it, which nobody sees and which loses nothing; beyond that it keeps its proportions and what overhangs is cut off, alike at both
-ends. Nothing is enlarged: a picture thinner than 1 : `MOST_ASPECT`, or than the factor, gets a margin.
+ends. Nothing is enlarged: a picture thinner than 1 : `MOST_ASPECT`, or than the factor, gets a margin. All of these are sizes
+that a generator can be asked for (`models.picture_sizes`, which decoders do not import: it would bring torch along).
 
 y, x pixels
 """
@@ -51,7 +52,7 @@ def native_size(size: PixelSize, *, max_side_px: int, multiple_px: int) -> Pixel
     padded = _padded(size, multiple_px)
     scale = min(1.0, max_side_px / math.sqrt(padded.height_px * padded.width_px))
     heights, widths = (_near(side * scale, side, multiple_px) for side in padded)
-    possible = [PixelSize(*sides) for sides in product(heights, widths) if math.prod(sides) <= max_side_px**2]
+    possible = [_shortened(*sides) for sides in product(heights, widths) if math.prod(sides) <= max_side_px**2]
     return min(possible, key=lambda one: (round(abs(math.log(one.aspect / padded.aspect)), 9), -math.prod(one)))
 
 
@@ -105,6 +106,11 @@ def _padded(size: PixelSize, multiple_px: int) -> PixelSize:
         max(size.height_px, multiple_px, math.ceil(size.width_px / MOST_ASPECT)),
         max(size.width_px, multiple_px, math.ceil(size.height_px / MOST_ASPECT)),
     )
+
+
+def _shortened(height_px: int, width_px: int) -> PixelSize:
+    """Not longer than `MOST_ASPECT` allows, to which rounding a thin side down may lead."""
+    return PixelSize(min(height_px, MOST_ASPECT * width_px), min(width_px, MOST_ASPECT * height_px))
 
 
 def _near(exact_px: float, most_px: int, multiple_px: int) -> set[int]:

@@ -16,6 +16,10 @@ _METRICS: dict[Metric, tuple[str, str]] = {
     "edit_follows": ("Edit followed", "share of results nearer to the truth than to any reference"),
     "error_inside": ("Error inside the edit", "mean absolute pixel error where the picture has to change, of a range of 2"),
     "error_outside": ("Error outside the edit", "the same where it has to stay as it was"),
+    "scene_passes_easy": ("Easy scenes right", "share in which every stated fact holds, and nothing else was changed by an edit"),
+    "scene_passes_medium": ("Medium scenes right", "the same for scenes of a coloured thing, or of two to four things"),
+    "scene_passes_hard": ("Hard scenes right", "the same for fuller scenes and for those on photographs"),
+    "scene_facts": ("Facts of scenes", "mean share of the stated facts that hold, all levels together"),
 }
 _SUBJECTS: dict[Subject, str] = {
     "generated": "generated",
@@ -27,7 +31,10 @@ _SUBJECTS: dict[Subject, str] = {
     "noise": "noise",
 }
 _TASKS = {"t2i": "text to image", "edit": "edit", "compose": "composition"}
-_SHARES: tuple[Metric, ...] = ("retrieval_r1", "retrieval_r10", "edit_follows")
+_SHARES: tuple[Metric, ...] = (
+    "retrieval_r1", "retrieval_r10", "edit_follows",
+    "scene_passes_easy", "scene_passes_medium", "scene_passes_hard", "scene_facts",
+)  # fmt: skip
 
 _SCORE_KEYS: dict[Subject, tuple[str, str]] = {
     "generated": ("generated", "var(--accent)"),

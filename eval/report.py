@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from curation.tables import Split
 from curation.tasks import Task
 from eval.charts import Chart
-from eval.scores import SampleScore, Score, Scores, Subject
+from eval.scores import SampleScore, SceneVerdict, Score, Scores, Subject
 
 
 class Tile(NamedTuple):
@@ -115,7 +115,10 @@ class Report(NamedTuple):
     comparison: Comparison | None = None
 
 
-_MARKS = "The mark is the place of the picture's own caption when all captions of the set are ranked by how well they fit."
+_MARKS = (
+    "The mark is the place of the picture's own caption when all captions of the set are ranked by how well they fit; "
+    "of composed scenes, the facts that do not hold."
+)
 
 _TRUTH: dict[Task, str] = {"t2i": "real", "edit": "truth", "compose": "truth"}
 
@@ -156,5 +159,13 @@ def _example(sample: SampleScore, folder: Path, num_references: int) -> Example:
     gaps = [None] * (num_references - len(references))
     places = [sample.picture, *(sample.others[subject] for subject in _OTHERS if subject in sample.others), sample.target]
     pictures = (*references, *gaps, *((folder / each).read_bytes() for each in places))
+    if sample.scene is not None:
+        return Example(pictures, sample.prompt, _scene_mark(sample.scene), sample.scene.passes)
     mark = "caption first" if sample.rank == 0 else f"caption at {sample.rank + 1}"
     return Example(pictures, sample.prompt, mark, sample.rank == 0)
+
+
+def _scene_mark(scene: SceneVerdict) -> str:
+    """The first facts that do not hold."""
+    more = f" and {len(scene.failed) - 2} more" if len(scene.failed) > 2 else ""
+    return f"{scene.level}: every fact holds" if scene.passes else f"{scene.level}: not {', '.join(scene.failed[:2])}{more}"

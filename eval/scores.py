@@ -6,6 +6,7 @@ from pydantic import BaseModel
 
 from curation.tables import Split
 from curation.tasks import Task
+from models.perception.scene_truth import Level
 
 Subject = Literal["generated", "beside", "nearest", "real", "reconstruction", "reference", "noise"]
 """Whose pictures were scored: the generator's, another generator's, the training pictures with the nearest captions, the corpus's
@@ -13,7 +14,10 @@ own, those after a round trip through the autoencoder, the unchanged first refer
 
 SUBJECTS: tuple[Subject, ...] = ("generated", "beside", "nearest", "real", "reconstruction", "reference", "noise")
 
-Metric = Literal["frechet_lite0", "retrieval_r1", "retrieval_r10", "edit_follows", "error_inside", "error_outside"]
+Metric = Literal[
+    "frechet_lite0", "retrieval_r1", "retrieval_r10", "edit_follows", "error_inside", "error_outside",
+    "scene_passes_easy", "scene_passes_medium", "scene_passes_hard", "scene_facts",
+]  # fmt: skip
 
 HIGHER_IS_BETTER: dict[Metric, bool] = {
     "frechet_lite0": False,
@@ -22,9 +26,22 @@ HIGHER_IS_BETTER: dict[Metric, bool] = {
     "edit_follows": True,
     "error_inside": False,
     "error_outside": False,
+    "scene_passes_easy": True,
+    "scene_passes_medium": True,
+    "scene_passes_hard": True,
+    "scene_facts": True,
 }
 
 FORMAT_VERSION = 1
+
+
+class SceneVerdict(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
+    """Whether a picture is the composed scene that it should be."""
+
+    level: Level
+    passes: bool
+    failed: tuple[str, ...]
+    """Facts that do not hold, in words."""
 
 
 class SampleScore(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):
@@ -50,6 +67,8 @@ class SampleScore(BaseModel, frozen=True, extra="forbid", use_attribute_docstrin
     """How many captions of the set fit the picture at least as well as its own: 0 is the best."""
     follows: bool | None = None
     """Whether it is nearer to the target than to every reference; None without references."""
+    scene: SceneVerdict | None = None
+    """What of the scene it shows; None where the target is no composed scene."""
 
 
 class Score(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings=True):

@@ -67,7 +67,7 @@ def _evaluated(source: Path, target: Path, session: Session) -> Outcome:
     digest = read_manifest(source).digest
     known = [outcome for outcome in finished("evaluate", session.workspace) if outcome.outputs["bundle_digest"] == digest]
     settings = (yaml.safe_load(session.workspace.read_text("jobs", f"evaluate-{each.digest}.yaml")) for each in reversed(known))
-    asked = next((each for each in settings if each["beside"] is None), None)   # a comparison may be with what is replaced here
+    asked = next((each for each in settings if each.get("beside") is None), None)  # a comparison may be with what is replaced
     if asked is None:
         raise UserError(f"bundle {digest} was not evaluated in {session.workspace.root}; run `seedbed demo` to the end first")
     return evaluate.run(validated(EvaluateConfig, {**asked, "bundle": str(target), "bundle_digest": ""}), session)

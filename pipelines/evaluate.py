@@ -9,6 +9,7 @@ what was stored, so a run that was broken off draws nothing twice and scores the
 
 from collections.abc import Callable
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -24,7 +25,8 @@ from eval.head import load_contrastive
 from eval.nearest import nearest
 from eval.render import Row, at_size, grid
 from eval.samples import Sample, choose, ids_of, load_pictures, picture_file, subject_file
-from eval.scores import SampleScore, Score, Scores, Subject
+from eval.scenes import SceneJudge
+from eval.scores import SampleScore, SceneVerdict, Score, Scores, Subject
 from eval.scoring import SampleSet, Scorer, SetScores
 from infra.errors import UserError
 from infra.session import Session
@@ -33,6 +35,7 @@ from models.bundle import read_manifest
 from models.generate import Generator
 from models.minilm import MiniLmEncoder
 from models.perception.efficientnet import LiteFeatures
+from models.perception.scene_truth import LEVELS
 from models.samplers import SamplerConfig
 from pipelines.job import Outcome, Work, job_digest, run_job
 
@@ -137,15 +140,17 @@ def _evaluate(config: EvaluateConfig, session: Session, run: Run) -> Work:
     chosen, artists = _chosen(config), _artists(config)
     head = load_contrastive(Path(config.contrastive))
     scorer = Scorer(LiteFeatures.load(), head, artists.reader, seed=config.seed)
+    judge = SceneJudge(config.images, chain.from_iterable(chosen), size_px=artists.generator.default_size.height_px)
     samples: list[SampleScore] = []
     scores: list[Score] = []
     num_drawn = sum(map(len, chosen)) * (1 if artists.beside is None else 2)
     with session.progress.stage("evaluate", total=num_drawn) as bar:
         for each in chosen:
             drawn = _draw(config, artists, each, folder, on_done=bar.advance)
-            found = scorer.score(_sample_set(config, artists.generator, drawn))
-            samples += _records(drawn, found)
-            scores += found.scores
+            shown = _sample_set(config, artists.generator, drawn)
+            found, scenes = scorer.score(shown), judge.scores_of(shown, each)
+            samples += _records(drawn, found, scenes.verdicts)
+            scores += [*found.scores, *scenes.scores]
             run.log_file(_save_grid(drawn, folder), "grids")
     result = Scores(
         bundle=config.bundle_digest, contrastive=config.contrastive_digest, beside=config.beside_digest,
@@ -254,7 +259,7 @@ def _sample_set(config: EvaluateConfig, generator: Generator, drawn: _Drawn) -> 
     )
 
 
-def _records(drawn: _Drawn, found: SetScores) -> list[SampleScore]:
+def _records(drawn: _Drawn, found: SetScores, scenes: list[SceneVerdict | None]) -> list[SampleScore]:
     follows = [None] * len(drawn.samples) if found.follows is None else found.follows.tolist()
     return [
         SampleScore(
@@ -269,6 +274,7 @@ def _records(drawn: _Drawn, found: SetScores) -> list[SampleScore]:
             others=_others(drawn, place),
             rank=rank,
             follows=does_follow,
+            scene=scenes[place],
         )
         for place, (sample, rank, does_follow) in enumerate(zip(drawn.samples, found.ranks.tolist(), follows, strict=True))
     ]
@@ -303,11 +309,13 @@ def _save_grid(drawn: _Drawn, folder: Path) -> Path:
 def _work(config: EvaluateConfig, result: Scores, folder: Path) -> Work:
     metrics = result.metrics()
     found = [f"{task} {metrics[name]:.0%}" for task in EVALUATED if (name := f"eval/retrieval_r1/{task}") in metrics]
+    right = [f"{level} {metrics[name]:.0%}" for level in LEVELS if (name := f"eval/scene_passes_{level}/t2i") in metrics]
+    scenes = f"; scenes right: {', '.join(right)}" if right else ""
     return Work(
         rows_in=len(result.samples),
         rows_out=len(result.samples),
         quarantined=0,
         outputs={"folder": str(folder), "scores": str(folder / SCORES_FILE), "bundle_digest": config.bundle_digest},
         metrics=metrics,
-        note=f"scored {len(result.samples):,} pictures; own caption first: {', '.join(found) or 'not asked for'}",
+        note=f"scored {len(result.samples):,} pictures; own caption first: {', '.join(found) or 'not asked for'}{scenes}",
     )

@@ -1,6 +1,8 @@
-"""Scenes of ten foods, small enough to plan and draw in a second."""
+"""Scenes of ten foods, small enough to plan and draw in a second; made once a test run."""
 
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 import numpy as np
@@ -38,11 +40,13 @@ class Corpus(NamedTuple):
         return draw_scene(truth, self.cutouts)
 
 
-def foods(cache_dir: Path) -> pa.Table:
+@cache
+def foods() -> pa.Table:
     """Flat food with what planning reads of it; a small picture stands in for its features."""
-    source = build(EmojiConfig(categories=("Food & Drink",), render_px=48), cache_dir=cache_dir)
-    rows = [row for row in listed(source).to_pylist() if row["style"] == "flat"]
-    pictures = source.read([row["locator"] for row in rows])
+    with TemporaryDirectory() as folder:
+        source = build(EmojiConfig(categories=("Food & Drink",), render_px=48), cache_dir=Path(folder))
+        rows = [row for row in listed(source).to_pylist() if row["style"] == "flat"]
+        pictures = source.read([row["locator"] for row in rows])
     food = pa.Table.from_pylist([row | {"image": picture} for row, picture in zip(rows, pictures, strict=True)])
     rgba = [decode(each) for each in food["image"].to_pylist()]
     covers = [float((each[..., 3] > 127).mean()) for each in rgba]
@@ -50,8 +54,10 @@ def foods(cache_dir: Path) -> pa.Table:
     return food.append_column("alpha_cover", pa.array(covers, pa.float32())).append_column("image_features", [features])
 
 
-def corpus(images: pa.Table) -> Corpus:
-    """The plan of `CONFIG` for these pictures."""
+@cache
+def corpus() -> Corpus:
+    """The plan of `CONFIG` for `foods`."""
+    images = foods()
     encoded = dict(zip(images["id"].to_pylist(), images["image"].to_pylist(), strict=True))
     chosen = candidates(images, None, style="flat", num=CONFIG.num_things)
     things = [measured(parent, encoded[parent.picture.id], grounds_of(CONFIG)) for parent in chosen]

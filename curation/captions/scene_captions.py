@@ -82,7 +82,9 @@ def ground_en(ground: Ground) -> str:
 
 def ground_zh(ground: Ground) -> str:
     """The ground in Chinese."""
-    return f"模糊的{PHOTOS_ZH[ground.name]}照片背景" if ground.kind == "photo" else f"{COLOURS_ZH[ground.name]}背景"
+    if ground.kind == "photo":
+        return f"模糊的{PHOTOS_ZH.get(ground.name, ground.name)}照片背景"
+    return f"{COLOURS_ZH[ground.name]}背景"
 
 
 def bare_en(group: Sequence[PlacedThing]) -> str:

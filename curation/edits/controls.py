@@ -33,7 +33,6 @@ from curation.edits.composing import (
 from curation.edits.pairing import pair_row
 from curation.splits import unit_draw
 from curation.tables import PAIRS_SCHEMA
-from models.perception.controls import canny, mask_picture, masked
 
 KINDS: tuple[str, ...] = ("canny", "hidden", "mask")
 """Compositions of this module."""
@@ -67,6 +66,8 @@ def compose_control(composition: Composition, encoded: Sequence[bytes]) -> Compo
     Raises:
         Undecodable: it is not a picture that we read.
     """
+    from models.perception.controls import canny, mask_picture, masked  # heavy: torch comes along, and only workers need it
+
     rgba = _within(decode(encoded[0]), composition.size_px)
     view = on_background(rgba)
     if composition.kind == "canny":

@@ -8,6 +8,7 @@ import pytest
 
 from curation.decode import encode_png, native_view
 from curation.framing import MOST_ASPECT, SQUEEZE, PixelSize, fit_native, native_size
+from models.picture_sizes import ImageSize, require_drawable
 
 
 def size(height: int, width: int, *, side: int = 512, multiple: int = 32) -> tuple[int, int]:
@@ -36,6 +37,7 @@ def random_sizes(num: int, *, least: int, most: int) -> list[tuple[int, int]]:
         ((4000, 250), (2048, 128)),      # 16:1, four by 64 steps
         ((10, 10), (32, 32)),            # thinner than a step: a margin
         ((31, 500), (32, 480)),
+        ((125, 2000), (96, 1536)),       # 16:1, and one step down 21:1
         ((64, 4096), (128, 2048)),       # 1:64: a margin up to 1:16
     ],
 )  # fmt: skip
@@ -50,6 +52,7 @@ def test_sides_are_multiples_the_area_is_kept_and_nothing_is_enlarged() -> None:
         assert 32**2 <= seen_height * seen_width <= 512**2
         assert seen_height <= max(height, 32, math.ceil(width / MOST_ASPECT))
         assert seen_width <= max(width, 32, math.ceil(height / MOST_ASPECT))
+        require_drawable(ImageSize(seen_height, seen_width), factor=32)
 
 
 def test_no_size_within_one_step_of_it_is_nearer_to_the_aspect() -> None:

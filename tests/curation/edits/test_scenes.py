@@ -32,13 +32,13 @@ from models.perception.scene_truth import LEVELS, SceneTruth, centre_of, groups_
 
 
 @pytest.fixture(scope="module")
-def images(tmp_path_factory: pytest.TempPathFactory) -> pa.Table:
-    return foods(tmp_path_factory.mktemp("emoji"))
+def images() -> pa.Table:
+    return foods()
 
 
 @pytest.fixture(scope="module")
-def food(images: pa.Table) -> Corpus:
-    return corpus(images)
+def food() -> Corpus:
+    return corpus()
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 import pytest
-from tiny_scenes import CONFIG, Corpus, corpus, foods
+from tiny_scenes import CONFIG, Corpus, corpus
 
 from curation.edits.scene_drawing import ground_pixels
 from curation.edits.scene_layouts import Draw
@@ -20,8 +20,8 @@ TESTED = 40
 
 
 @pytest.fixture(scope="module")
-def food(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    return corpus(foods(tmp_path_factory.mktemp("emoji")))
+def food() -> Corpus:
+    return corpus()
 
 
 def told(food: Corpus, level: Level) -> list[SceneTruth]:
