@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from models.layers import rotate, rotations
+from models.layers import PartwiseRMSNorm, rotate, rotations
 
 AXES = (4, 6, 6)
 
@@ -22,3 +23,13 @@ def test_compiled_code_turns_by_the_same_angles(monkeypatch: pytest.MonkeyPatch)
     plain = rotate(x, turns)
     monkeypatch.setattr(torch.compiler, "is_compiling", lambda: True)
     torch.testing.assert_close(rotate(x, turns), plain)
+
+
+def test_parts_are_normalised_by_themselves() -> None:
+    norm, alone = PartwiseRMSNorm(8, 2), nn.RMSNorm(4, eps=1e-6)
+    parts = torch.randn(5, 4), 100 * torch.randn(5, 4)
+    torch.testing.assert_close(norm(torch.cat(parts, dim=1)), torch.cat([alone(part) for part in parts], dim=1))
+    whole = torch.randn(5, 8)
+    torch.testing.assert_close(PartwiseRMSNorm(8, 1)(whole), nn.RMSNorm(8, eps=1e-6)(whole))
+    with pytest.raises(ValueError, match="width=8 must be a multiple of its 3 parts"):
+        PartwiseRMSNorm(8, 3)

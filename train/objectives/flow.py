@@ -164,11 +164,11 @@ class Flow:
         """Nothing depends on the whole data: latents arrive normalised."""
 
     def learn_texts(self, texts: Sequence[str]) -> None:
-        self._text([*texts, ""])
+        self._text.learn([*texts, ""])
 
     def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
         shown = [self._shown(sample) for sample in drawn]
-        states = self._text([each.text for each in shown])
+        states = self._text([each.text for each in shown], [self._pictures(each.references) for each in shown])
         conditions = [
             Condition(state, each.references, each.targets[:-1]) for state, each in zip(states, shown, strict=True)
         ]
@@ -216,6 +216,11 @@ class Flow:
         dit.load_state_dict(weights, assign=True)
         size = ImageSize(self.size_px, self.size_px)
         return Generator(dit, self._autoencoder, self._text.encoder, sampler=self.config.sampler, size=size)
+
+    @torch.no_grad()
+    def _pictures(self, references: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What a text encoder that sees is shown in training: references as their latents hold them."""
+        return tuple(self._autoencoder.decode(latent[None])[0] for latent in references) if self._text.sees else ()
 
     def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
         routing = self.config.routing
