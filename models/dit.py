@@ -27,7 +27,7 @@ from torch import Tensor, nn
 from models.attention import Backend, Layout, Lengths, attend, backend_for, layout, starts
 from models.context import Context, Share, require_heads
 from models.glyphs import GlyphEncoder
-from models.layers import Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
+from models.layers import PartwiseRMSNorm, Spread, SwiGLU, TimeEmbedding, rotate, rotations, scaled, shifted, spread
 from models.routing import Route
 from models.sequence import CleanTokens, NoisyTokens
 from models.sizes import DiTConfig
@@ -159,7 +159,7 @@ class DiT(nn.Module):
             raise ValueError(f"rope_axes={config.rope_axes} must be even: channels are turned in pairs")
         self.config = config
         self.attention: Backend | None = None
-        self.norm_text = nn.RMSNorm(config.text_width, eps=1e-6)
+        self.norm_text = PartwiseRMSNorm(config.text_width, config.text_layers)
         self.text_in = nn.Linear(config.text_width, config.width)
         self.glyph_in = None if config.glyphs is None else GlyphEncoder(config.glyphs, into=config.width)
         self.latent_in = nn.Linear(config.latent_channels, config.width)

@@ -209,8 +209,9 @@ class Generator:
     ) -> list[Condition]:
         """Of every request, branch after branch: all of it; without the text; without references, too."""
         texts = [request.prompt for request in requests] + [""] * len(requests) * (num_branches - 1)
-        shown = [references, references, [()] * len(requests)][:num_branches]
-        states = self.text_encoder.encode(texts)
+        given, none = [request.references for request in requests], [()] * len(requests)
+        seen, shown = ([of_all, of_all, none][:num_branches] for of_all in (given, references))
+        states = self.text_encoder.encode(texts, list(chain(*seen)))
         letters = [quoted(text) if self.dit.config.glyphs else b"" for text in texts]
         return [Condition(*parts[:2], letters=parts[2]) for parts in zip(states, chain(*shown), letters, strict=True)]
 

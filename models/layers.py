@@ -26,6 +26,26 @@ class SwiGLU(nn.Module):
         return self.down(functional.silu(gate) * up)
 
 
+class PartwiseRMSNorm(nn.Module):
+    """RMSNorm of each of several parts of equal width by itself, with a scale for every channel."""
+
+    def __init__(self, width: int, num_parts: int) -> None:
+        super().__init__()
+        if width % num_parts:
+            raise ValueError(f"width={width} must be a multiple of its {num_parts} parts")
+        self.num_parts = num_parts
+        self.weight = nn.Parameter(torch.empty(width))
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Scales of 1."""
+        nn.init.ones_(self.weight)
+
+    def forward(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
+        parts = rearrange(x, "n (parts k) -> n parts k", parts=self.num_parts)
+        return functional.rms_norm(parts, parts.shape[-1:], eps=1e-6).flatten(1) * self.weight
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoids of t times 1000 through a two-layer perceptron (Peebles & Xie 2022, arXiv:2212.09748)."""
 

@@ -27,6 +27,8 @@ class DiTConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Channels of one latent token."""
     text_width: Positive
     """Width of one text state."""
+    text_layers: Positive = 1
+    """Parts of equal width that a text state is made of (states of several layers), each brought to unit size by itself."""
     rope_axes: tuple[Positive, Positive, Positive]
     """Head channels turned by image index, y and x; even, and together the head width."""
     rope_theta: float = 100.0

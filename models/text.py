@@ -15,9 +15,10 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
 
-from models import bilingual, minilm
+from models import bilingual, minilm, vlm
 from models.bilingual import BilingualConfig, BilingualEncoder
 from models.minilm import MiniLmConfig, MiniLmEncoder
+from models.vlm import VlmConfig, VlmEncoder
 
 WEIGHTS = "text"
 """Name of the weights file of an encoder that no package holds."""
@@ -36,7 +37,7 @@ class TextEncoder(Protocol):
 
     @property
     def max_tokens(self) -> int:
-        """Most states of a text."""
+        """Most states of a text without pictures."""
         ...
 
     def encode(
@@ -50,7 +51,7 @@ class TextEncoder(Protocol):
         ...
 
 
-TextEncoderConfig = Annotated[MiniLmConfig | BilingualConfig, Field(discriminator="kind")]
+TextEncoderConfig = Annotated[MiniLmConfig | BilingualConfig | VlmConfig, Field(discriminator="kind")]
 
 
 def carries_weights(config: TextEncoderConfig) -> bool:
@@ -65,15 +66,21 @@ def text_width(config: TextEncoderConfig) -> int:
             return minilm.TEXT_WIDTH
         case BilingualConfig():
             return config.text_width
+        case VlmConfig():
+            return config.width
 
 
-def most_tokens(config: TextEncoderConfig, num_bytes: Int[np.ndarray, "*b"]) -> Int[np.ndarray, "*b"]:
-    """Tokens of texts of so many UTF-8 bytes, estimated from above without reading them."""
+def most_tokens(
+    config: TextEncoderConfig, num_bytes: Int[np.ndarray, "*b"], num_pictures: Int[np.ndarray, "*b"]
+) -> Int[np.ndarray, "*b"]:
+    """Tokens of texts of so many UTF-8 bytes that refer to so many pictures, estimated from above without reading them."""
     match config:
         case MiniLmConfig():
             return minilm.most_tokens(num_bytes)
         case BilingualConfig():
             return bilingual.most_tokens(config, num_bytes)
+        case VlmConfig():
+            return vlm.most_tokens(config, num_bytes, num_pictures)
 
 
 def build(config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None) -> TextEncoder:
@@ -84,6 +91,7 @@ def build(config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None
 
     Raises:
         ImportError: the package with the weights is not installed.
+        ValueError: a vision-language model is not at hand, or another than was configured.
     """
     match config:
         case MiniLmConfig():
@@ -93,3 +101,5 @@ def build(config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None
             encoder = BilingualEncoder(config)
             encoder.load_state_dict(dict(weights))
             return encoder.eval().requires_grad_(requires_grad=False)
+        case VlmConfig():
+            return VlmEncoder.load(config)

@@ -139,7 +139,7 @@ def load_samples(
         tokens = [Tokens(np.zeros(len(order), dtype=np.int32), np.ones(len(order), dtype=np.int32))] * len(latents)
     else:
         assert text_encoder is not None, unit
-        told = most_tokens(text_encoder, _longest_bytes(chosen["texts"]))
+        told = most_tokens(text_encoder, _longest_bytes(chosen["texts"]), np.diff(references.ends, prepend=0))
         counted = [_tokens(told, cells, *numbers) for cells in pictures.cells]
         tokens = [Tokens(*(counts[order].astype(np.int32) for counts in each)) for each in counted]
     sizes = Sizes(

@@ -13,6 +13,7 @@ from models.bilingual import BilingualConfig
 from models.bundle import BundleError, TextBundle, load_tensors, read_manifest
 from models.minilm import MiniLmConfig
 from models.text import WEIGHTS, TextEncoder, TextEncoderConfig, build
+from models.vlm import VlmConfig
 
 _TEXTS_AT_ONCE = 64
 
@@ -25,7 +26,7 @@ class FittedText(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
     """Folder of the bundle of `seedbed fit text`."""
 
 
-TextSource = Annotated[MiniLmConfig | FittedText, Field(discriminator="kind")]
+TextSource = Annotated[MiniLmConfig | FittedText | VlmConfig, Field(discriminator="kind")]
 
 
 def config_of(source: TextSource) -> TextEncoderConfig:
@@ -37,7 +38,7 @@ def config_of(source: TextSource) -> TextEncoderConfig:
     match source:
         case FittedText():
             return fitted_config(Path(source.bundle))
-        case MiniLmConfig():
+        case MiniLmConfig() | VlmConfig():
             return source
 
 
@@ -59,7 +60,7 @@ def fitted_config(folder: Path) -> BilingualConfig:
 
 
 class TextStates:
-    """States of texts met before, so that every text is encoded once."""
+    """States of texts; those that depend on nothing but the text are kept, so that every text is encoded once."""
 
     def __init__(self, source: TextSource) -> None:
         self.config = config_of(source)
@@ -74,10 +75,31 @@ class TextStates:
         """Loaded when the first text is met."""
         return build(self.config, self.weights)
 
-    def __call__(self, texts: Sequence[str]) -> list[Float[Tensor, "t k"]]:
-        """The states of the texts, in their order."""
+    @property
+    def sees(self) -> bool:
+        """Whether states depend on the pictures that a text refers to."""
+        return isinstance(self.config, VlmConfig)
+
+    def learn(self, texts: Sequence[str]) -> None:
+        """Encode texts ahead; not by models whose states are too large to be kept for all of them."""
+        if not self.sees:
+            self._with_missing(texts)
+
+    def __call__(
+        self, texts: Sequence[str], pictures: Sequence[Sequence[Float[Tensor, "3 _ _"]]]
+    ) -> list[Float[Tensor, "t k"]]:
+        """The states of the texts, in their order.
+
+        Args:
+            pictures: those that each text refers to; only looked at by encoders that see.
+        """
+        if self.sees:
+            return self.encoder.encode(texts, pictures)
+        self._with_missing(texts)
+        return [self._known[text] for text in texts]
+
+    def _with_missing(self, texts: Sequence[str]) -> None:
         missing = sorted({text for text in texts if text not in self._known}, key=len)  # like lengths pad little
         for start in range(0, len(missing), _TEXTS_AT_ONCE):
             part = missing[start : start + _TEXTS_AT_ONCE]
             self._known.update(zip(part, self.encoder.encode(part), strict=True))
-        return [self._known[text] for text in texts]

@@ -8,11 +8,11 @@ from curation.tasks import TASKS, Task
 from infra.errors import UserError
 from infra.storage import Workspace
 from models import autoencoder as autoencoders
-from models.minilm import TEXT_WIDTH
 from models.perception.perceptual import LiteConfig
 from models.routing import RoutingConfig
 from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
+from models.vlm import VlmConfig
 from pipelines.recipes import latest
 from train.checkpoint import CheckpointConfig
 from train.config import FitConfig
@@ -33,6 +33,10 @@ SIDES_PX = {"512": 512, "1k": 1024, "4k": 4096}
 """Side of the square whose area pictures have at most, by resolution."""
 AUTOENCODER = "autoencoder_f32"
 """Recipe, and name, of the autoencoder whose latents are learnt."""
+READER = VlmConfig(
+    model="Qwen/Qwen3-VL-4B-Instruct", hidden_width=2560, layers=(12, 24, 36), picture_px=512, device="cuda", dtype="bf16"
+)
+"""What reads texts beside their references: 8 GB on every GPU beside the run, in the Hugging Face cache of every node."""
 GPUS_A_NODE = 8
 FETCHERS_A_GPU = 2
 TEXT_FIRST: dict[Task, float] = {"t2i": 0.8, "edit": 0.15, "compose": 0.05}
@@ -84,12 +88,13 @@ def generator(
 ) -> FitConfig:  # fmt: skip
     """Latents of f32 with 32 channels; weights in shards within a node; half of a large picture's tokens go past blocks."""
     data, autoencoder = _selected(workspace), _autoencoder(workspace)
-    dit = size(latent_channels=autoencoders.f32().latent_channels, text_width=TEXT_WIDTH, labels=TASKS)
+    shape = size(latent_channels=autoencoders.f32().latent_channels, text_width=READER.width, labels=TASKS)
+    dit = DiTConfig.model_validate({**shape.model_dump(), "text_layers": len(READER.layers)})
     return FitConfig(
         name="generator", data=data,
         objective=FlowConfig(
-            dit=dit, autoencoder=autoencoder, text_dropout=0.1, reference_dropout=0.1, uniform_share=0.1, shift=3.0,
-            shift_tokens=1024, num_draws=1, routing=RoutingConfig(),
+            dit=dit, autoencoder=autoencoder, text_encoder=READER, text_dropout=0.1, reference_dropout=0.1,
+            uniform_share=0.1, shift=3.0, shift_tokens=1024, num_draws=1, routing=RoutingConfig(),
             sampler=SamplerConfig(num_steps=50, guidance=4.0, shift=3.0, shift_tokens=1024), size_px=size_px,
         ),
         plan=PlanConfig(

@@ -1,5 +1,7 @@
 """Generation: batches, seeds, references and sizes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -11,6 +13,7 @@ from models.picture_sizes import ImageSize
 from models.requests import Request
 from models.samplers import SamplerConfig, Solver
 from models.sizes import DiTConfig
+from models.vlm import VlmConfig, VlmEncoder
 
 SIZE = ImageSize(16, 16)
 
@@ -32,6 +35,17 @@ def generator() -> Generator:
             parameter.add_(0.1 * torch.randn_like(parameter))
     sampler = SamplerConfig(num_steps=3, guidance=2.0, shift=1.0)
     return Generator(dit, autoencoder, MiniLmEncoder.load(), sampler=sampler, size=SIZE)
+
+
+def test_an_encoder_that_sees_is_shown_the_references_of_each_branch(generator: Generator, tiny_vlm: Path) -> None:
+    reader = VlmEncoder.load(VlmConfig(model=str(tiny_vlm), hidden_width=64, layers=(1, 2), picture_px=56))
+    seeing = Generator(generator.dit, generator.autoencoder, reader, sampler=generator.sampler, size=SIZE)
+    asked = request("make it blue", references=1)
+    found = seeing._conditions([asked], [(torch.zeros(4, 4, 4),)], num_branches=3)
+    expected = reader.encode(["make it blue", "", ""], [asked.references, asked.references, ()])
+    for condition, states in zip(found, expected, strict=True):
+        torch.testing.assert_close(condition.text, states)
+    assert [len(condition.references) for condition in found] == [1, 1, 0]
 
 
 def request(prompt: str, *, seed: int = 0, references: int = 0) -> Request:

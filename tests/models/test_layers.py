@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch import nn
 
-from models.layers import rotate, rotations
+from models.layers import PartwiseRMSNorm, rotate, rotations
 
 AXES = (4, 6, 6)
 
@@ -35,3 +36,13 @@ def test_every_position_up_to_4096_turns_by_angles_of_its_own_even_under_autocas
     assert len(turns.flatten(1).unique(dim=0)) == 4096
     neighbours = (turns[1:] - turns[:-1]).flatten(1).norm(dim=1)
     assert neighbours.min() > 0.5
+
+
+def test_parts_are_normalised_by_themselves() -> None:
+    norm, alone = PartwiseRMSNorm(8, 2), nn.RMSNorm(4, eps=1e-6)
+    parts = torch.randn(5, 4), 100 * torch.randn(5, 4)
+    torch.testing.assert_close(norm(torch.cat(parts, dim=1)), torch.cat([alone(part) for part in parts], dim=1))
+    whole = torch.randn(5, 8)
+    torch.testing.assert_close(PartwiseRMSNorm(8, 1)(whole), nn.RMSNorm(8, eps=1e-6)(whole))
+    with pytest.raises(ValueError, match="width=8 must be a multiple of its 3 parts"):
+        PartwiseRMSNorm(8, 3)

@@ -22,7 +22,7 @@ def test_widths_and_limits_are_known_before_anything_is_loaded(config: TextEncod
     states = encoder.encode(["a red apple", "", "word " * 400])
     assert {each.shape[1] for each in states} == {encoder.width} == {text_width(config)}
     assert 1 <= len(states[1]) < len(states[0]) < len(states[2]) == encoder.max_tokens
-    assert int(most_tokens(config, np.array([2000]))[0]) == encoder.max_tokens
+    assert int(most_tokens(config, np.array([2000]), np.array([0]))[0]) == encoder.max_tokens
 
 
 def test_weights_of_a_bundle_make_the_same_encoder_and_nothing_in_it_learns(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_latents_of_another_autoencoder_are_refused_before_ray_starts(
     other = tmp_path / "other"
     shape = load_autoencoder(tmp_path / "autoencoder")[1]
     save_bundle(other, shape, {"autoencoder": Autoencoder(shape.autoencoder).state_dict()}, lineage=LINEAGE, metrics={})
-    with pytest.raises(UnusableTable, match=r"latents of another version than .*; run `seedbed encode`"):
+    with pytest.raises(UnusableTable, match=r"latent_version other than .*; run `seedbed encode`"):
         fit.run(changed(config, objective={"autoencoder": str(other)}), session)
 
 

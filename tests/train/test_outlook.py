@@ -28,10 +28,10 @@ def found(config: FitConfig) -> Outlook:
 
 def test_a_run_for_a_cluster_is_looked_at_before_there_is_any_data(large: FitConfig) -> None:
     parameters, memory, *stages, days = lines(found(large), large)
-    assert parameters == "about 5.61 B parameters, 5.51 B of them Muon's"
+    assert parameters == "about 5.64 B parameters, 5.51 B of them Muon's"
     assert re.match(r"\d\d\.\d GB on each of 256 workers \(fsdp\): weights 2\.8, gradients 2\.8, optimizer 2\.9, ", memory)
     assert [line.split(":")[0] for line in stages] == ["stage 512", "stage 1k", "stage 4k"]
-    assert re.fullmatch(r"on 256 GPUs that reach 40% of 989 TFLOP/s: 512 .* hours, 1k .* days, 4k .* hours", days)
+    assert re.fullmatch(r"on 256 GPUs that reach 40% of 989 TFLOP/s: 512 .* hours, 1k .* days, 4k .* days", days)
     columns = [re.findall(r"tokens a picture of (\w+),", line) for line in stages]
     assert columns == [["latent_512"], ["latent_1k"], ["latent_4k"]]
 

@@ -19,9 +19,10 @@ from train.texts import FittedText, TextStates, config_of, parents_of
 def test_a_text_is_encoded_once_and_states_come_in_order(tmp_path: Path) -> None:
     write_text_bundle(tmp_path / "text")
     states = TextStates(FittedText(bundle=str(tmp_path / "text")))
-    first = states(["make it red", "", "make it red"])
+    states.learn(["make it red"])
+    first = states(["make it red", "", "make it red"], [()] * 3)
     assert first[0] is first[2]
-    assert states([""])[0] is first[1]
+    assert states([""], [()])[0] is first[1]
     assert [len(each) for each in first] == [len(each) for each in states.encoder.encode(["make it red", "", "make it red"])]
 
 

@@ -184,11 +184,11 @@ class Flow:
         """Nothing depends on the whole data: latents arrive normalised."""
 
     def learn_texts(self, texts: Sequence[str]) -> None:
-        self._text([*texts, ""])
+        self._text.learn([*texts, ""])
 
     def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
         shown = [self._shown(sample) for sample in drawn]
-        states = self._text([each.text for each in shown])
+        states = self._text([each.text for each in shown], [self._pictures(each.references) for each in shown])
         conditions = [
             Condition(state, each.references, each.targets[:-1], quoted(each.text) if self.config.dit.glyphs else b"")
             for state, each in zip(states, shown, strict=True)
@@ -260,6 +260,11 @@ class Flow:
         rows = (torch.arange(len(shift), device=shift.device) + shift)[own]
         features = self._teacher(batch.patches)[rows if watched.rows is None else rows[watched.rows]]
         return alignment(self._trained.projector(watched.tokens), features)
+
+    @torch.no_grad()
+    def _pictures(self, references: Sequence[Tensor]) -> tuple[Tensor, ...]:
+        """What a text encoder that sees is shown in training: references as their latents hold them."""
+        return tuple(self._autoencoder.decode(latent[None])[0] for latent in references) if self._text.sees else ()
 
     def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
         routing = self.config.routing

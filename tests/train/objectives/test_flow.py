@@ -4,10 +4,11 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_fit import changed, tiny_fit
+from tiny_fit import CHANNELS, changed, tiny_fit
 
 from models.bundle import GeneratorBundle
 from models.routing import RoutingConfig
+from models.vlm import VlmConfig
 from train.config import FitConfig
 from train.objectives.contract import Drawn
 from train.objectives.flow import Flow, FlowConfig, UnfitAutoencoder
@@ -178,3 +179,24 @@ def test_copies_of_a_target_share_its_features_and_routed_tokens_have_no_part(co
     assert len(batch.patches) == 2
     assert batch.route is not None
     assert objective.loss(batch, "main").meters["repa_cosine"].count == len(batch.route.rows)
+
+
+def test_a_vision_language_model_is_read_and_the_mixing_of_its_layers_is_learnt(config: FitConfig, tiny_vlm: Path) -> None:
+    assert isinstance(config.objective, FlowConfig)
+    reads = VlmConfig(model=str(tiny_vlm), hidden_width=64, layers=(0, 1, -1), picture_px=56)
+    dit = {**config.objective.dit.model_dump(), "text_width": reads.width, "text_layers": len(reads.layers)}
+    objective = flow(config, text_encoder=reads.model_dump(), dit=dit, text_dropout=0.0)
+    samples = [drawn(objective, key=key) for key in range(4)]
+    objective.learn_texts([text for sample in samples for text in sample.texts])
+    batch = objective.collate(samples)
+    others = objective.collate([each._replace(references=(-torch.ones(CHANNELS, 2, 2),)) for each in samples])
+    assert batch.clean.text.shape == others.clean.text.shape
+    assert not torch.allclose(batch.clean.text, others.clean.text, atol=1e-3)      # references are seen in the words
+    optimizer = torch.optim.Adam(objective.dit.parameters(), lr=3e-3)
+    before, scales = objective.loss(batch, "main").total.item(), objective.dit.norm_text.weight.detach().clone()
+    for _ in range(40):
+        optimizer.zero_grad()
+        objective.loss(batch, "main").total.backward()
+        optimizer.step()
+    assert objective.loss(batch, "main").total.item() < 0.8 * before
+    assert not torch.allclose(objective.dit.norm_text.weight, scales)
