@@ -24,6 +24,8 @@ Positive = Annotated[int, Gt(0)]
 MAX_BYTES = 256
 """Longest passage that is spelt: some 250 English letters or 85 Chinese characters, more than pictures hold legibly."""
 
+QUOTE_MARKS = "[\"'“”‘’「」『』«»]"
+"""What a text without which asks for nothing to be rendered, as a regular expression."""
 _LETTER = r"[A-Za-z0-9\u00c0-\u024f]"
 _QUOTES = re.compile(
     "|".join(

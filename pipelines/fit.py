@@ -80,8 +80,9 @@ def _require_usable(config: FitConfig, session: Session) -> None:
     objective = build(config.objective)
     _require_parts(config, [name for name, _ in objective.network.named_parameters()])
     samples = load_samples(
-        config.data, "train", unit=objective.unit, text_encoder=objective.text_encoder, latents=config.plan.latents
-    )
+        config.data, "train", unit=objective.unit, text_encoder=objective.text_encoder, max_letters=objective.max_letters,
+        latents=config.plan.latents,
+    )  # fmt: skip
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     if plan.share_over_cap:
         shared = f"shared by {config.plan.context_slots} slots each" if config.plan.context_slots > 1 else "a pack each"

@@ -27,6 +27,7 @@ class Game:
 
     unit: Literal["noisy tokens", "pictures"] = "pictures"
     text_encoder: TextEncoderConfig | None = None
+    max_letters = 0
     columns: tuple[str, ...] = ()
     phases: tuple[Phase, ...] = (DISCRIMINATOR, GENERATOR)
     blocks: Sequence[nn.Module] = ()

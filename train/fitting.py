@@ -129,8 +129,9 @@ def _begin(site: _Site, watchdog: Watchdog) -> _Run:
     )  # fmt: skip
     state = TrainState(engine, site.guard, ema_decay=config.loop.ema_decay)
     samples = load_samples(
-        config.data, "train", unit=objective.unit, text_encoder=objective.text_encoder, latents=config.plan.latents
-    )
+        config.data, "train", unit=objective.unit, text_encoder=objective.text_encoder, max_letters=objective.max_letters,
+        latents=config.plan.latents,
+    )  # fmt: skip
     plan = Plan(config.plan, samples.sizes, cost=objective.cost)
     feed = Feed(samples, plan, objective, build_source(config.feed.rows, config.data, objective), config=config.feed)
     for texts in _moving(_parts(samples.all_texts()), watchdog):

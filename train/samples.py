@@ -21,6 +21,7 @@ from jaxtyping import Bool, Int
 
 from curation.tables import LATENT, SELECTION_SCHEMA, Split, TableRef, open_table, pin
 from curation.tasks import TASKS, Task
+from models.glyphs import QUOTE_MARKS
 from models.minilm import MINILM
 from models.text import TextEncoderConfig, most_tokens
 from train.agenda import RowLists, SampleRows
@@ -113,7 +114,7 @@ class Samples:
 
 
 def load_samples(
-    ref: TableRef, split: Split, *, unit: Unit, text_encoder: TextEncoderConfig | None = MINILM,
+    ref: TableRef, split: Split, *, unit: Unit, text_encoder: TextEncoderConfig | None = MINILM, max_letters: int = 0,
     latents: Sequence[str] = (LATENT,),
 ) -> Samples:  # fmt: skip
     """The samples of a selection, with their pictures' rows and sizes in the pinned table.
@@ -124,6 +125,7 @@ def load_samples(
 
     Args:
         text_encoder: what says how many tokens a text takes, where tokens are counted.
+        max_letters: of a text with quotes, most that are tokens besides; 0 for none.
         latents: columns of latents, one for each resolution; the sizes are those of the first, and hold the others'.
 
     Raises:
@@ -140,6 +142,8 @@ def load_samples(
     else:
         assert text_encoder is not None, unit
         told = most_tokens(text_encoder, _longest_bytes(chosen["texts"]), np.diff(references.ends, prepend=0))
+        if max_letters:
+            told = told + np.minimum(max_letters, _longest_bytes(chosen["texts"], among=QUOTE_MARKS))
         counted = [_tokens(told, cells, *numbers) for cells in pictures.cells]
         tokens = [Tokens(*(counts[order].astype(np.int32) for counts in each)) for each in counted]
     sizes = Sizes(
@@ -260,13 +264,21 @@ def _lasts(
     return found
 
 
-def _longest_bytes(texts: pa.ChunkedArray) -> Int[np.ndarray, " n"]:
-    """UTF-8 bytes of the longest text of every sample."""
+def _longest_bytes(texts: pa.ChunkedArray, *, among: str = "") -> Int[np.ndarray, " n"]:
+    """UTF-8 bytes of the longest text of every sample.
+
+    Args:
+        among: a regular expression; texts that it finds nothing in count as empty.
+    """
     longest = []
     for chunk in texts.chunks:
         part = np.zeros(len(chunk), dtype=np.int64)
         owners = np.repeat(np.arange(len(chunk)), pc.list_value_length(chunk).to_numpy())
-        np.maximum.at(part, owners, pc.binary_length(chunk.flatten()).to_numpy())
+        told = chunk.flatten()
+        num_bytes = pc.binary_length(told).to_numpy()
+        if among:
+            num_bytes = num_bytes * pc.match_substring_regex(told, among).to_numpy(zero_copy_only=False)
+        np.maximum.at(part, owners, num_bytes)
         longest.append(part)
     return np.concatenate(longest)
 

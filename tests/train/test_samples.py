@@ -79,6 +79,15 @@ def test_tokens_are_cells_of_latents_and_the_most_that_the_longest_text_takes(sa
     assert samples.sizes.clean_tokens.tolist() == (longest + np.array([4 + 36, 0, 1, 0])).tolist()
 
 
+def test_letters_of_texts_with_quotes_are_tokens_too(tmp_path: Path) -> None:
+    rows = [row("a", "p3", [], ["a sign that says “OPEN”", LONG]), row("b", "p7", [], [LONG])]
+    ref = write(tmp_path, rows, latent_shape=shapes())
+    plain, spelt, capped = (load_samples(ref, "train", unit="noisy tokens", max_letters=most) for most in (0, 256, 5))
+    more = spelt.sizes.clean_tokens - plain.sizes.clean_tokens
+    assert more.tolist() == [len("a sign that says “OPEN”".encode()), 0]
+    assert (capped.sizes.clean_tokens - plain.sizes.clean_tokens).tolist() == [5, 0]
+
+
 def test_later_targets_of_a_set_see_earlier_ones(tmp_path: Path) -> None:
     rows = [row("s", "p3", ["p6"], ["x"], task="set", further_ids=["p4", "p1"]), row("t", "p7", [], ["x"])]
     samples = load_samples(write(tmp_path, rows, latent_shape=shapes()), "train", unit="noisy tokens")

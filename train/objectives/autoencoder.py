@@ -92,6 +92,7 @@ class AutoencoderObjective:
     columns: tuple[str, ...] = ("image",)
     unit: Literal["noisy tokens", "pictures"] = "pictures"
     text_encoder: TextEncoderConfig | None = None
+    max_letters = 0
     cost = PER_SAMPLE
 
     def __init__(self, config: AutoencoderObjectiveConfig) -> None:

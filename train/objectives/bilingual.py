@@ -132,6 +132,7 @@ class Bilingual:
     blocks: Sequence[nn.Module] = ()
     companions: Sequence[nn.Module] = ()
     text_encoder: TextEncoderConfig | None = None
+    max_letters = 0
 
     def __init__(self, config: BilingualObjectiveConfig) -> None:
         self.config = config

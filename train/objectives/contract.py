@@ -147,6 +147,11 @@ class Objective(Protocol[B]):
         ...
 
     @property
+    def max_letters(self) -> int:
+        """Most letters of a text that are clean tokens, too, as those of quoted text; 0 where none are."""
+        ...
+
+    @property
     def network(self) -> nn.Module:
         """What is trained, averaged and checkpointed."""
         ...

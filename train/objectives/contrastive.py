@@ -59,6 +59,7 @@ class Contrastive:
     columns: tuple[str, ...] = ("image",)
     unit: Literal["noisy tokens", "pictures"] = "pictures"
     text_encoder: TextEncoderConfig | None = None
+    max_letters = 0
     phases: tuple[Phase, ...] = (MAIN,)
     cost = PER_SAMPLE
     blocks: Sequence[nn.Module] = ()

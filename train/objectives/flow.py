@@ -24,7 +24,7 @@ from models.cost import Cost, transformer_cost
 from models.dit import DiT, Marks, Watched
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
 from models.generate import Generator, load_autoencoder
-from models.glyphs import quoted
+from models.glyphs import MAX_BYTES, quoted
 from models.minilm import MINILM
 from models.picture_sizes import ImageSize
 from models.repa import Projector, RepaConfig, Teacher, alignment, require_block
@@ -169,6 +169,10 @@ class Flow:
     @property
     def text_encoder(self) -> TextEncoderConfig:
         return self._text.config
+
+    @property
+    def max_letters(self) -> int:
+        return 0 if self.config.dit.glyphs is None else MAX_BYTES
 
     @property
     def cost(self) -> Cost:

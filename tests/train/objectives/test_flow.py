@@ -7,6 +7,7 @@ import torch
 from tiny_fit import CHANNELS, changed, tiny_fit
 
 from models.bundle import GeneratorBundle
+from models.glyphs import MAX_BYTES, GlyphConfig
 from models.routing import RoutingConfig
 from models.vlm import VlmConfig
 from train.config import FitConfig
@@ -200,3 +201,18 @@ def test_a_vision_language_model_is_read_and_the_mixing_of_its_layers_is_learnt(
         optimizer.step()
     assert objective.loss(batch, "main").total.item() < 0.8 * before
     assert not torch.allclose(objective.dit.norm_text.weight, scales)
+
+
+def test_quoted_text_is_spelt_out_unless_the_text_is_left_out(config: FitConfig) -> None:
+    assert isinstance(config.objective, FlowConfig)
+    glyphs = GlyphConfig(width=16, depth=1, num_heads=2, ffn_width=16)
+    reading = {**config.objective.dit.model_dump(), "glyphs": glyphs.model_dump()}
+    quotes = {"texts": ('a sign, "OPEN"',)}
+    for dropout, letters in ((0.0, b"OPEN"), (1.0, b"")):
+        objective = flow(config, dit=reading, text_dropout=dropout)
+        batch = objective.collate([drawn(objective, key=1)._replace(**quotes), drawn(objective, key=2)])
+        assert bytes(batch.clean.glyphs.bytes.tolist()) == letters
+        objective.loss(batch, "main").total.backward()
+    plain = flow(config)
+    assert (plain.max_letters, objective.max_letters) == (0, MAX_BYTES)
+    assert not len(plain.collate([drawn(plain, key=1)._replace(**quotes)]).clean.glyphs.bytes)
