@@ -6,7 +6,7 @@
 * Fréchet distance on EfficientNet-lite0 features of squares of at most `TILE_PX` at the pictures' own size, on the diagonal:
   seen whole, a large picture would be reduced first, and what was lost in it would not be seen.
 
-n pictures · y, x pixels, _ any
+n pictures · f features · y, x pixels, _ any
 """
 
 import math
@@ -31,31 +31,49 @@ _WINDOW, _SIGMA = 11, 1.5
 _STEADY = ((0.01 * 255) ** 2, (0.03 * 255) ** 2)
 
 
-class Reconstruction(NamedTuple):
-    """Scores of a set of pictures."""
+class Fidelity(NamedTuple):
+    """Of one picture."""
 
     psnr_db: float
     ssim: float
+
+
+class Reconstruction(NamedTuple):
+    """Scores of a set of pictures."""
+
+    each: tuple[Fidelity, ...]
+    """In the order of the pictures."""
     frechet_lite0: float
     """Comparable between sets of the same pictures alone."""
 
 
-def compare(real: Sequence[Picture], shown: Sequence[Picture]) -> Reconstruction:
-    """Scores of what pictures came back as, in the same order.
+class Originals:
+    """Pictures that others are held against; what a network sees of them is kept."""
 
-    Raises:
-        ValueError: the numbers or shapes differ, there are fewer than two pictures, or one is smaller than a window of SSIM.
-    """
-    shapes, others = [one.shape for one in real], [one.shape for one in shown]
-    if shapes != others:
-        raise ValueError(f"pictures must come back in their own number and shapes, expected {shapes[:3]}, got {others[:3]}")
-    pairs = list(zip(real, shown, strict=True))
-    psnr = float(np.mean([psnr_db(one, other) for one, other in pairs]))
-    structure = float(np.mean([ssim(one, other) for one, other in pairs]))
-    side_px = min(TILE_PX, *(side for shape in shapes for side in shape[:2]))
-    features = LiteFeatures.load(view_px=side_px, input_px=max(128, side_px))
-    seen, seen_again = (features.of_pixels(np.stack(_squares(pictures, side_px))) for pictures in (real, shown))
-    return Reconstruction(psnr, structure, frechet_distance(seen, seen_again))
+    def __init__(self, pictures: Sequence[Picture]) -> None:
+        """Args:
+        pictures: two or more; squares of the size of the smallest side, of `TILE_PX` at most, are seen of all.
+        """  # fmt: skip
+        self._pictures = list(pictures)
+        self._side_px = min(TILE_PX, *(side for one in pictures for side in one.shape[:2]))
+        self._network = LiteFeatures.load(view_px=self._side_px, input_px=max(128, self._side_px))
+        self._features = self._seen(self._pictures)
+
+    def compare(self, shown: Sequence[Picture]) -> Reconstruction:
+        """Scores of what they came back as, in the same order.
+
+        Raises:
+            ValueError: the numbers or shapes differ, there are fewer than two, or one is smaller than a window of SSIM.
+        """
+        shapes, others = [one.shape for one in self._pictures], [one.shape for one in shown]
+        if shapes != others:
+            raise ValueError(f"pictures must come back in their own number and shapes, expected {shapes[:3]}, got {others[:3]}")
+        pairs = zip(self._pictures, shown, strict=True)
+        each = tuple(Fidelity(psnr_db(one, other), ssim(one, other)) for one, other in pairs)
+        return Reconstruction(each, frechet_distance(self._features, self._seen(shown)))
+
+    def _seen(self, pictures: Sequence[Picture]) -> Float[np.ndarray, "n f"]:
+        return self._network.of_pixels(np.stack(_squares(pictures, self._side_px)))
 
 
 def psnr_db(real: Picture, shown: Picture) -> float:
@@ -72,7 +90,7 @@ def ssim(real: Picture, shown: Picture) -> float:
     """
     if min(real.shape[:2]) < _WINDOW:
         raise ValueError(f"SSIM needs sides of at least {_WINDOW} px, got {real.shape[0]} x {real.shape[1]}")
-    a, b = (torch.from_numpy(np.array(one)).permute(2, 0, 1)[:, None].double() for one in (real, shown))
+    a, b = (torch.from_numpy(np.array(one)).permute(2, 0, 1)[:, None].float() for one in (real, shown))
     mean_a, mean_b = _smoothed(a), _smoothed(b)
     variance_a, variance_b = _smoothed(a * a) - mean_a**2, _smoothed(b * b) - mean_b**2
     shared = _smoothed(a * b) - mean_a * mean_b

@@ -12,6 +12,7 @@ A grid of real pictures and reconstructions is written into the cache folder; it
 """
 
 import io
+from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -19,7 +20,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from eval.reconstruction import Reconstruction, compare
+from eval.reconstruction import Fidelity, Originals
 from eval.render import Row, grid, png, to_image, to_pixels
 from infra.errors import UserError
 from infra.settings import settings_from_environment
@@ -33,12 +34,12 @@ SIZES_PX, QUICK_SIZES_PX = (64, 128, 256, 512, 1024), (64, 128)
 NUM_EACH, QUICK_NUM_EACH = 16, 4
 _BF16_BYTES = 2
 _SHOWN_EACH, _CELL_PX = 4, 192
-_JPEG_SIDES, _JPEG_QUALITIES = (1, 2, 4), range(5, 96, 10)
+_JPEG_SIDES, _JPEG_QUALITIES = (1, 2, 4), range(5, 96, 5)
 _CELL, _NUMBERS, _JPEG = "bicubic, one cell", "bicubic, as many numbers", "jpeg, as many bytes"
 
 
 def run(*, is_quick: bool, bundle: Path | None = None) -> Measured:
-    """Scores at every size, over emoji, knowledge pictures and photographs; each kind by itself in the rows.
+    """Scores at every size, over emoji, knowledge pictures and photographs; pixels and structure of each kind in the rows.
 
     Raises:
         UserError: the bundle holds no autoencoder, or pictures are of packages that are not installed.
@@ -50,11 +51,17 @@ def run(*, is_quick: bool, bundle: Path | None = None) -> Measured:
     shown: list[Row] = []
     for size_px in QUICK_SIZES_PX if is_quick else SIZES_PX:
         real = pictures(size_px, QUICK_NUM_EACH if is_quick else NUM_EACH, cache_dir)
-        again: dict[Kind, dict[str, list[Pixels]]] = {kind: _ways(autoencoder, some) for kind, some in real.items()}
+        all_real = [one for some in real.values() for one in some]
+        originals, again = Originals(all_real), _ways(autoencoder, all_real)
         for way, known in scores.items():
-            by_kind: dict[Kind, list[Pixels]] = {kind: ways[way] for kind, ways in again.items()}
-            known |= _named(compare(_together(real), _together(by_kind)), size_px)
-            rows += [_row(way, kind, size_px, compare(real[kind], by_kind[kind])) for kind in real]
+            found = originals.compare(again[way])
+            known |= {f"{name}_{size_px}": value for name, value in _means(found.each).items()}
+            known[f"frechet_lite0_{size_px}"] = found.frechet_lite0
+            each = iter(found.each)
+            rows += [
+                {"way": way, "kind": kind, "size_px": size_px, **_means([next(each) for _ in some])}
+                for kind, some in real.items()
+            ]  # fmt: skip
         shown += _lines(real, again, size_px)
     place = cache_dir / f"bench-autoencoder-{digest}{'-quick' if is_quick else ''}.png"
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -113,9 +120,14 @@ def _reduced(real: Pixels, side_px: int) -> Pixels:
 
 
 def _compressed(real: Pixels, num_bytes: int) -> Pixels:
-    """From the largest JPEG of at most so many bytes; the smallest of all where none is so small."""
-    made = [_jpeg(_resized(real, len(real) // by), quality) for by in _JPEG_SIDES for quality in _JPEG_QUALITIES]
-    chosen = max((encoded for encoded in made if len(encoded) <= num_bytes), key=len, default=min(made, key=len))
+    """From the best JPEG of at most so many bytes, at the largest size where there is one; the smallest where there is none."""
+    chosen = b""
+    for by in _JPEG_SIDES:
+        reduced = _resized(real, len(real) // by)
+        fits = bisect_right(_JPEG_QUALITIES, num_bytes, key=lambda quality: len(_jpeg(reduced, quality)))
+        chosen = _jpeg(reduced, _JPEG_QUALITIES[max(0, fits - 1)])
+        if fits:
+            break
     with Image.open(io.BytesIO(chosen)) as picture:
         return _resized(np.asarray(picture.convert("RGB")), len(real))
 
@@ -130,23 +142,15 @@ def _resized(pixels: Pixels, side_px: int) -> Pixels:
     return np.asarray(Image.fromarray(pixels).resize((side_px, side_px), Image.Resampling.BICUBIC))
 
 
-def _together(by_kind: Mapping[Kind, list[Pixels]]) -> list[Pixels]:
-    return [one for some in by_kind.values() for one in some]
+def _means(each: Sequence[Fidelity]) -> dict[str, float]:
+    return {name: float(np.mean([getattr(one, name) for one in each])) for name in Fidelity._fields}
 
 
-def _named(found: Reconstruction, size_px: int) -> dict[str, float]:
-    return {f"{name}_{size_px}": value for name, value in found._asdict().items()}
-
-
-def _row(way: str, kind: Kind, size_px: int, found: Reconstruction) -> dict[str, float | str]:
-    return {"way": way, "kind": kind, "size_px": size_px, **found._asdict()}
-
-
-def _lines(real: Mapping[Kind, list[Pixels]], again: Mapping[Kind, dict[str, list[Pixels]]], size_px: int) -> list[Row]:
+def _lines(real: Mapping[Kind, list[Pixels]], again: Mapping[str, list[Pixels]], size_px: int) -> list[Row]:
     """Some pictures of each kind, with what they come back as."""
-    lines = []
+    lines, before = [], 0
     for kind, some in real.items():
-        step = max(1, len(some) // _SHOWN_EACH)
-        for place in range(0, len(some), step)[:_SHOWN_EACH]:
-            lines.append(Row((some[place], *(shown[place] for shown in again[kind].values())), f"{kind}, {size_px} px"))
+        for place in range(0, len(some), max(1, len(some) // _SHOWN_EACH))[:_SHOWN_EACH]:
+            lines.append(Row((some[place], *(shown[before + place] for shown in again.values())), f"{kind}, {size_px} px"))
+        before += len(some)
     return lines
