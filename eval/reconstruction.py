@@ -51,9 +51,11 @@ class Originals:
     """Pictures that others are held against; what a network sees of them is kept."""
 
     def __init__(self, pictures: Sequence[Picture]) -> None:
-        """Args:
-        pictures: two or more; squares of the size of the smallest side, of `TILE_PX` at most, are seen of all.
-        """  # fmt: skip
+        """See them.
+
+        Args:
+            pictures: two or more; of each are seen squares of the size of the smallest side, at most of `TILE_PX`.
+        """
         self._pictures = list(pictures)
         self._side_px = min(TILE_PX, *(side for one in pictures for side in one.shape[:2]))
         self._network = LiteFeatures.load(view_px=self._side_px, input_px=max(128, self._side_px))
