@@ -227,10 +227,17 @@ def middle(config: AutoencoderConfig) -> tuple[str, ...]:
 
 
 def all_but(config: AutoencoderConfig, *moved: str) -> tuple[str, ...]:
-    """What a stage that trains these parts of an autoencoder alone must freeze."""
+    """What a stage that trains these parts of an autoencoder alone must freeze.
+
+    Raises:
+        ValueError: it has no such part.
+    """
     levels = [f"levels.{level}." for level in range(len(config.widths))]
     coding = [f"{way}.{part}" for way in ("encoder", "decoder") for part in ("start.", *levels, "finish.")]
-    return tuple(f"autoencoder.{part}" for part in (*coding, "linear_in.", "linear_out.", "retouch.") if part not in moved)
+    parts = (*coding, "linear_in.", "linear_out.", "retouch.")
+    if unknown := set(moved) - set(parts):
+        raise ValueError(f"the autoencoder has no parts {sorted(unknown)}; it has {', '.join(parts)}")
+    return tuple(f"autoencoder.{part}" for part in parts if part not in moved)
 
 
 def error_in_range(decoded: Float[Tensor, "b 3 y x"], pictures: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:

@@ -220,3 +220,8 @@ def test_phases_freeze_all_but_their_parts(num_levels: int) -> None:
         assert all(any(name.startswith(part) for name in names) for part in moved)
         for name in names:
             assert name.startswith(all_but(shape, *parts)) != name.startswith(moved), name
+
+
+def test_a_part_that_is_not_there_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"no parts \['decoder.level.0.'\]; it has encoder.start."):
+        all_but(CONFIG.autoencoder, "decoder.level.0.")
