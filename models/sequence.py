@@ -62,7 +62,10 @@ class CleanTokens(NamedTuple):
 
     def to(self, device: torch.device) -> "CleanTokens":
         """The same tokens on a device."""
-        return CleanTokens(*(part.to(device) for part in self))
+        return CleanTokens(
+            self.text.to(device), self.glyphs.to(device), self.latents.to(device), self.order.to(device),
+            self.positions.to(device), self.lengths.to(device), self.first.to(device), self.seen.to(device),
+        )  # fmt: skip
 
 
 class NoisyTokens(NamedTuple):

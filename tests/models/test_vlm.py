@@ -1,10 +1,9 @@
 """A vision-language model as text encoder: real in every part, with random weights."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
+from tiny_vlms import write_qwen2_5_vl, write_qwen3_vl
 
 from models.perception.captioner import MissingCaptioner, model_digest
 from models.text import TextEncoder, most_tokens, text_width
@@ -13,9 +12,10 @@ from models.vlm import UnfitModel, VlmConfig, VlmEncoder
 RED, BLUE = (torch.tensor([r, 0.0, b]).sub(0.5).mul(2)[:, None, None].expand(3, 60, 90) for r, b in ((1.0, 0.0), (0.0, 1.0)))
 
 
-@pytest.fixture(scope="module")
-def config(tiny_vlm: Path) -> VlmConfig:
-    return VlmConfig(model=str(tiny_vlm), hidden_width=64, layers=(0, 1, -1), max_text_tokens=24, picture_px=84)
+@pytest.fixture(scope="module", params=[write_qwen2_5_vl, write_qwen3_vl], ids=["qwen2.5-vl", "qwen3-vl"])
+def config(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> VlmConfig:
+    folder = request.param(tmp_path_factory.mktemp("vlm"))
+    return VlmConfig(model=str(folder), hidden_width=64, layers=(0, 1, -1), max_text_tokens=24, picture_px=84)
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +56,7 @@ def test_states_of_pictures_are_dropped_or_kept(encoder: VlmEncoder, config: Vlm
     keeping = VlmEncoder(changed(config, picture_states="kept"), encoder.model, encoder.processor)
     kept = keeping.encode(["make it green"], [(RED,)])[0]
     assert len(without) <= len(dropped) <= len(without) + 4           # marks around the picture
-    assert len(kept) == len(dropped) + 2 * 3                          # 56 x 84 px in squares of 28
+    assert len(kept) == len(dropped) + 2 * 3                          # 60 x 90 px, shrunk to 56 x 84, in squares of about 28 px
 
 
 @pytest.mark.parametrize("picture_states", ["kept", "dropped"])

@@ -17,6 +17,7 @@ from infra.storage import Workspace
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.bundle import AutoencoderBundle, GeneratorBundle, Lineage, TableVersion, save_bundle
 from models.dit import DiT
+from models.minilm import MINILM
 from models.samplers import SamplerConfig
 from models.sizes import DiTConfig
 from pipelines.job import Outcome
@@ -33,7 +34,7 @@ def write_tiny_generator(folder: Path, lineage: Lineage) -> None:
         autoencoder=AutoencoderConfig(
             patch=4, widths=(16, 32), encoder_blocks=(1, 1), decoder_blocks=(1, 1), latent_channels=4, retouch_width=4,
         ),
-        text_encoder="minilm-l6-v2",
+        text_encoder=MINILM,
         sampler=SamplerConfig(num_steps=2, guidance=2.0, shift=1.0),
         size_px=SIZE_PX,
     )
