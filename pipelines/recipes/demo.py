@@ -58,7 +58,7 @@ def embedded(workspace: Workspace) -> DemoConfig:
     """Food and animals are learnt, for longer: the generator that comes with the package, beside the one that came before.
 
     Run:      make train-embedded, that is seedbed demo embedded --root runs/embedded && python -m pipelines.embed runs/embedded
-    Hardware: two cores, up to an hour, 30 minutes of it the generator
+    Hardware: two cores, three quarters of an hour, half of it the generator
     Expect:   above `default` in every score that both are given, held-out edits included
     """
     whole = default(workspace)
@@ -71,7 +71,7 @@ def embedded(workspace: Workspace) -> DemoConfig:
         "autoencoder": _of_steps(whole.autoencoder, 850),
         "contrastive": _of_steps(whole.contrastive, 800),
         "generator": {
-            **_of_steps(whole.generator, 2400), "checkpoint": {"every_steps": 200},
+            **_of_steps(whole.generator, 1600), "checkpoint": {"every_steps": 200},
             "loop": {**whole.generator.loop.model_dump(), "ema_decay": 0.998},
             "objective": {**whole.generator.objective.model_dump(), "sampler": sampler.model_dump()},
             "preview": {"every_steps": 500, "prompts": fit.PREVIEWED},
