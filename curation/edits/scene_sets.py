@@ -4,6 +4,7 @@ Pictures of single things, here called portraits, are scenes themselves and serv
 """
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import NamedTuple
 
 from curation.edits import scene_instructions as asking
@@ -12,6 +13,8 @@ from curation.edits.scene_layouts import ALONE_SHARE, SIZE_SHARES, Draw, Look, S
 from models.perception.scene_truth import PLACES, Ground, PlacedThing, SceneTruth
 
 MOST_REFERENCES = 10
+_ATTEMPTS = 25
+"""Draws of things and ground for a composition or set of a drawn kind and size, so that full ones are as common as meant."""
 _MOST_STATED = 5
 """Places of more things than this are left to the model."""
 _SMALL_GRID = [(column, row) for row in (0.2, 0.5, 0.8) for column in (0.14, 0.38, 0.62, 0.86)]
@@ -29,9 +32,24 @@ class Family(NamedTuple):
 
 
 def gathered(stock: Stock, draw: Draw) -> Family | None:
-    """Two to ten portraits, and the scene with all their things; None when they are not all seen on the drawn ground."""
-    num = _num_references(draw)
-    things = draw.some(stock.things, min(num, len(stock.things)), "things")
+    """Two to ten portraits, and the scene with all their things; None when no ground was drawn on which all are seen."""
+    num = min(_num_references(draw), len(stock.things))
+    return _first_made(stock, draw, partial(_gathered, num=num))
+
+
+def a_set(stock: Stock, draw: Draw) -> Family | None:
+    """Three or four pictures that belong together: one thing on several grounds, one that grows, or one thing more in each."""
+    kinds: tuple[Callable[[Stock, Draw], Family | None], ...] = (_on_grounds, _growing, _sequence)
+    return _first_made(stock, draw, draw.pick(kinds, "kind"))
+
+
+def _first_made(stock: Stock, draw: Draw, make: Callable[[Stock, Draw], Family | None]) -> Family | None:
+    made = (make(stock, Draw((*draw.key, attempt))) for attempt in range(_ATTEMPTS))
+    return next((family for family in made if family is not None), None)
+
+
+def _gathered(stock: Stock, draw: Draw, *, num: int) -> Family | None:
+    things = draw.some(stock.things, num, "things")
     looks = [look_of(thing, draw, thing.id, chance=0.25) for thing in things]
     ground = draw.pick(stock.plain, "ground")
     portraits = [_portrait(stock, look, draw, number) for number, look in enumerate(looks)]
@@ -39,12 +57,6 @@ def gathered(stock: Stock, draw: Draw) -> Family | None:
         return None
     target = SceneTruth(size_px=stock.size_px, ground=ground, things=_laid_out(stock, looks, draw))
     return Family("gather", tuple(filter(None, portraits)), (target,), asking.gather(target.things, ground))
-
-
-def a_set(stock: Stock, draw: Draw) -> Family | None:
-    """Three or four pictures that belong together: one thing on several grounds, one that grows, or one thing more in each."""
-    kinds: tuple[Callable[[Stock, Draw], Family | None], ...] = (_on_grounds, _growing, _sequence)
-    return draw.pick(kinds, "kind")(stock, draw)
 
 
 def _num_references(draw: Draw) -> int:

@@ -202,7 +202,9 @@ def test_compositions_show_the_thing_of_every_reference(planned: ScenePlan, scen
 
 def test_sets_vary_one_thing_from_picture_to_picture(planned: ScenePlan, scenes: dict[str, Scene]) -> None:
     sets = [sample for sample in planned.samples if sample.task == "set"]
-    assert {sample.kind for sample in sets} == {"set_grounds", "set_growing", "set_sequence"}
+    kinds = Counter(sample.kind for sample in sets)
+    assert kinds.keys() == {"set_grounds", "set_growing", "set_sequence"}
+    assert min(kinds.values()) >= 8, "each kind is about as common as the others"
     for sample in sets:
         shown = truths(scenes, sample.targets)
         match sample.kind:
