@@ -79,7 +79,8 @@ def create(uri: str, schema: pa.Schema) -> TableRef:
         dataset = lance.write_dataset(stamped(schema).empty_table(), uri, schema=stamped(schema), mode="create")
     lacking = sorted(set(schema.names) - set(dataset.schema.names))
     if lacking:
-        raise MissingTable(f"table {uri} has no column {lacking[0]!r}, so it is not one this job writes to; give another uri")
+        seen = f"table {uri} has no column {lacking[0]!r}"
+        raise MissingTable(f"{seen}, so it is of an older release or not one this job writes to; give another uri")
     return TableRef(uri=uri, version=dataset.version)
 
 

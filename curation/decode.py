@@ -35,7 +35,7 @@ from curation.containers.others import BROKEN, in_words, open_as, quiet, read_ot
 from curation.containers.png import read_png
 from curation.containers.upright import turned
 from curation.containers.webp import read_webp
-from curation.framing import centred, fit_native, fit_square, resized
+from curation.framing import centred, fit_native, fit_proportions, fit_square, resized
 
 __all__ = [
     "MAX_PIXELS", "WHITE", "Header", "Scaled", "Undecodable", "centred", "decode", "decode_scaled", "encode_png", "fit_square",
@@ -161,13 +161,13 @@ def native_view(encoded: bytes, *, max_side_px: int, multiple_px: int) -> UInt8[
     return on_background(fit_native(decode(encoded), max_side_px=max_side_px, multiple_px=multiple_px))
 
 
-def squeezed_view(encoded: bytes, height_px: int, width_px: int) -> UInt8[np.ndarray, "{height_px} {width_px} 3"]:
-    """The whole picture at a size, whatever its proportions: decoded, resized, on white.
+def view_at(encoded: bytes, height_px: int, width_px: int) -> UInt8[np.ndarray, "{height_px} {width_px} 3"]:
+    """The pixels a model sees of a picture whose native size has these proportions, at this size: decoded, cropped, on white.
 
     Raises:
         Undecodable: see `decode`.
     """
-    return on_background(resized(decode(encoded), height_px, width_px))
+    return on_background(fit_proportions(decode(encoded), height_px, width_px))
 
 
 def encode_png(pixels: UInt8[np.ndarray, "y x c"]) -> bytes:

@@ -64,6 +64,13 @@ def fit_native(rgba: UInt8[np.ndarray, "y x 4"], *, max_side_px: int, multiple_p
     return resized(whole, *size, box=_seen(PixelSize(*whole.shape[:2]), size))
 
 
+def fit_proportions(
+    rgba: UInt8[np.ndarray, "y x 4"], height_px: int, width_px: int
+) -> UInt8[np.ndarray, "{height_px} {width_px} 4"]:
+    """The picture at a size, squeezed or cropped to its proportions as `fit_native` does."""
+    return resized(rgba, height_px, width_px, box=_seen(PixelSize(*rgba.shape[:2]), PixelSize(height_px, width_px)))
+
+
 def fit_square(rgba: UInt8[np.ndarray, "y x 4"], size_px: int) -> UInt8[np.ndarray, "{size_px} {size_px} 4"]:
     """The whole picture inside a square of `size_px`, centred, transparent where it does not reach.
 

@@ -210,7 +210,7 @@ def _edited(pairs: pa.Table, allowed: frozenset[str], rules: SelectRules) -> Ite
         told = instructed(pair, rules.captions)
         if told and allowed.issuperset(pictures_named(pair)):
             yield Sample(
-                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], pair["further_ids"],
+                pair["id"], pair["task"], pair["target_id"], pair["reference_ids"], list(pair.get("further_ids") or ()),
                 [one.text for one in told], [one.probability for one in told],
                 pair["target_caption_en"], [pair["kind"]], pair["split"], _rule(rules, pair["task"]).weight,
             )  # fmt: skip

@@ -11,6 +11,7 @@ from jaxtyping import UInt8
 from curation.decode import training_view
 from curation.tables import CAPTION_LEVELS, Split, TableRef, open_table
 from curation.tasks import Task
+from models.spelling import has_han
 
 _IDS_PER_SCAN = 500
 
@@ -93,7 +94,7 @@ def picture_file(picture_id: str) -> str:
 
 
 def _sample(row: Mapping, level: str) -> Sample:
-    texts = row["texts"]
+    texts = [text for text in row["texts"] if not has_han(text)] or row["texts"]  # what scores are compared with is English
     prompt = texts[min(CAPTION_LEVELS.index(level), len(texts) - 1)]
     return Sample(
         row["sample_id"], row["task"], row["split"], prompt, row["score_text"], row["target_id"], tuple(row["reference_ids"])

@@ -14,7 +14,7 @@ from typing import Annotated, Literal
 
 import torch
 from annotated_types import Gt
-from pydantic import BaseModel, Field, ValidationError, field_validator
+from pydantic import BaseModel, Field, ValidationError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -67,12 +67,6 @@ class GeneratorBundle(BaseModel, frozen=True, extra="forbid"):
     sampler: SamplerConfig
     size_px: Annotated[int, Gt(0)]
     """Side of the square that it draws when no size is asked for."""
-
-    @field_validator("text_encoder", mode="before")
-    @classmethod
-    def _by_kind(cls, value: object) -> object:
-        """Manifests from before there was a choice name MiniLM."""
-        return {"kind": "minilm"} if value == "minilm-l6-v2" else value
 
 
 Contents = Annotated[AutoencoderBundle | ContrastiveBundle | TextBundle | GeneratorBundle, Field(discriminator="kind")]

@@ -244,7 +244,13 @@ class DiT(nn.Module):
             context: workers that share the tokens, as they did in `remember`; each gets the velocity of its own `Context.rows`.
             route: in training, the tokens that take the blocks in the middle; None for all.
             marks: labels and guidance of every target; None for targets that bear no label.
+
+        Raises:
+            ValueError: guidance is given to a transformer that does not imitate it, or none to one that does.
         """
+        if (marks is not None and marks.guidance is not None) != self.config.imitates_guidance:
+            given = "no" if marks is None or marks.guidance is None else "a"
+            raise ValueError(f"{given} guidance is given, but imitates_guidance={self.config.imitates_guidance}; make them agree")
         rows, share = self._part(len(noisy.latents), context)
         x = self.latent_in(noisy.latents[rows])  # m d
         embedding, modulation = self._time(time, marks)  # v d, 6 v d

@@ -11,6 +11,7 @@ arXiv:2201.09865, without its resampling), and their pixels there are the origin
 c latent channels · y, x pixels or latent cells · s pictures under way · r requests
 """
 
+import hashlib
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import chain
@@ -176,7 +177,7 @@ class Generator:
         groups = [branch * len(now.requests) + now.requests.index(index) for branch in range(branches) for index in going_on]
         shown = pack_further(
             [latents[index][-1] for index in going_on] * branches, text_width=self.dit.config.text_width,
-            indices=[target_index(now.number, len(requests[index].references)) for index in going_on] * branches,
+            indices=_indices(now.number, [requests[index] for index in going_on], num_branches=branches),
         )  # fmt: skip
         memory = self.dit.remember(shown, before=now.memory.of(torch.tensor(groups)))
         following = self._round(now.number + 1, going_on, requests, progress.sizes, progress.sampler, memory)
@@ -188,11 +189,10 @@ class Generator:
     ) -> Round:  # fmt: skip
         chosen, branches = [requests[index] for index in going_on], sampler.num_branches
         noise = [self._noise(requests[index], number, sizes[index]) for index in going_on]
-        indices = [target_index(number, len(request.references)) for request in chosen]
         times = [sampler.times(sizes[index][0] * sizes[index][1]) for index in going_on]
         return Round(
             number, going_on, latents=pack_noisy(noise).latents, times=torch.stack(times, dim=1),
-            noisy=pack_noisy(noise * branches, indices=indices * branches), memory=memory,
+            noisy=pack_noisy(noise * branches, indices=_indices(number, chosen, num_branches=branches)), memory=memory,
             marks=Marks(torch.stack([self._labels(request) for request in chosen]).repeat(branches, 1)), kept=None,
         )  # fmt: skip
 
@@ -216,8 +216,10 @@ class Generator:
         return [Condition(*parts[:2], letters=parts[2]) for parts in zip(states, chain(*shown), letters, strict=True)]
 
     def _encoded(self, pictures: Sequence[Picture]) -> tuple[Latent, ...]:
-        factor = self.autoencoder.config.factor
-        fitted = [scaled_to(picture, nearest_size(ImageSize(*picture.shape[1:]), factor=factor)) for picture in pictures]
+        factor, size = self.autoencoder.config.factor, self.default_size
+        most_px = size.height_px * size.width_px
+        sizes = [nearest_size(ImageSize(*picture.shape[1:]), factor=factor, most_px=most_px) for picture in pictures]
+        fitted = [scaled_to(picture, each) for picture, each in zip(pictures, sizes, strict=True)]
         return tuple(self.autoencoder.encode(picture[None])[0] for picture in fitted)
 
     def _kept(self, progress: Progress, references: Sequence[tuple[Latent, ...]]) -> Kept | None:
@@ -240,12 +242,23 @@ class Generator:
 
     def _noise(self, request: Request, number: int, size: tuple[int, int]) -> Latent:
         """Of the picture with this number of the request; always drawn on the CPU, so that hardware does not change it."""
-        generator = torch.Generator().manual_seed(request.seed + number * _SEEDS_APART)
+        generator = torch.Generator().manual_seed(noise_seed(request.seed, number))
         return torch.randn(self.dit.config.latent_channels, *size, generator=generator)
 
 
-_SEEDS_APART = 1 << 40
-"""Between pictures of a set: far enough that no request's first picture has the noise of another's later one."""
+def noise_seed(seed: int, number: int) -> int:
+    """Seed of the noise of one picture of a request: the request's own for the first, hashed from both for the others.
+
+    Torch's generator on CPUs takes the lower 32 bits of a seed alone, so nothing may tell pictures apart in the upper ones.
+    """
+    return seed if number == 0 else int.from_bytes(hashlib.blake2b(f"{seed}/{number}".encode(), digest_size=4).digest())
+
+
+def _indices(number: int, requests: Sequence[Request], *, num_branches: int) -> list[int]:
+    """Image index of the pictures with this number, branch after branch; in the last of three there are no references."""
+    shown, none = [len(request.references) for request in requests], [0] * len(requests)
+    branches = [shown, shown, none][:num_branches]
+    return [target_index(number, num_references) for branch in branches for num_references in branch]
 
 
 def _with_round(progress: Progress) -> tuple[tuple[Latent, ...], ...]:

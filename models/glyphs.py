@@ -85,13 +85,18 @@ class GlyphEncoder(nn.Module):
         self.state_out = nn.Linear(config.width, into)
 
     def forward(self, bytes: Int[Tensor, " g"], lengths: Int[Tensor, " s"]) -> Float[Tensor, "g d"]:  # noqa: A002  what they are
-        """The state of every byte, which depends on its own sample's alone; none where there are none."""
+        """The state of every byte, which depends on its own sample's alone; none where there are none.
+
+        Then a byte is read all the same, and given up: every weight has a gradient on every worker, as sharding needs it.
+        """
+        num_bytes = len(bytes)
+        if not num_bytes:
+            bytes, lengths = bytes.new_zeros(1), lengths.new_ones(1)  # noqa: A001  see above
         x = self.embedding(bytes)
-        if len(bytes):
-            place = reading(lengths[lengths > 0], head_width=self.config.width // self.config.num_heads, like=x)
-            for block in self.blocks:
-                x = block(x, place)
-        return self.state_out(self.norm_out(x))
+        place = reading(lengths[lengths > 0], head_width=self.config.width // self.config.num_heads, like=x)
+        for block in self.blocks:
+            x = block(x, place)
+        return self.state_out(self.norm_out(x))[:num_bytes]
 
 
 def quoted(text: str, *, max_bytes: int = MAX_BYTES) -> bytes:

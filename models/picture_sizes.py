@@ -33,13 +33,17 @@ class Aspect(NamedTuple):
     height: float
 
 
+_RATIOS = frozenset({(1, 1), (2, 1), (3, 1), (3, 2), (4, 3), (5, 4), (16, 9), (16, 10), (21, 9)})
+"""That a prompt may name, in either order; others are rather times, scores and verses."""
+_RATIO = re.compile(r"(?<![\d:.：])(\d{1,2})\s?[:：]\s?(\d{1,2})(?![\d:：])")
+_CUE = re.compile(r"aspect|ratio|format|比例|画幅|横版|竖版", re.IGNORECASE)
+_LAST = re.compile(r"[\s.!。！)）]*$")
 _WORDS: tuple[tuple[str, Aspect], ...] = (
-    (r"\bpanorama|\bpanoramic|全景", Aspect(3, 1)),
+    (r"\bpanoramic (?:picture|image|photo|view)|\ba panorama of|全景图", Aspect(3, 1)),
     (r"\bportrait (?:format|orientation|mode)|\bvertical (?:format|picture|image|poster)|竖版|竖屏|竖图", Aspect(3, 4)),
     (r"\blandscape (?:format|orientation|mode)|\bhorizontal (?:format|picture|image)|横版|横屏|横图", Aspect(4, 3)),
     (r"\bsquare (?:format|picture|image)|方图|正方形画面", Aspect(1, 1)),
 )
-_RATIO = re.compile(r"(?<![\d:.：])(\d{1,2})\s?[:：]\s?(\d{1,2})(?![\d:：])")
 
 
 def require_drawable(size: ImageSize, *, factor: int) -> None:
@@ -94,9 +98,13 @@ def chosen_size(prompt: str, references: Sequence[ImageSize], *, default: ImageS
 
 
 def asked_for(prompt: str) -> Aspect | None:
-    """The aspect ratio that a prompt names, as "16:9", "3：4", "panorama" or "竖版"; None without one that can be drawn."""
+    """The aspect ratio that a prompt asks for, as "…, 16:9", "比例3：4", "a panorama of …" or "竖版"; None when it asks for none.
+
+    A ratio counts at the end of a prompt, or anywhere beside a word for it, and only if it is one that pictures commonly have.
+    """
     for found in _RATIO.finditer(prompt):
         width, height = map(int, found.groups())
-        if 0 < width <= MOST_ASPECT * height and height <= MOST_ASPECT * width:
+        is_meant = bool(_LAST.fullmatch(prompt, found.end())) or bool(_CUE.search(prompt))
+        if is_meant and (max(width, height), min(width, height)) in _RATIOS:
             return Aspect(width, height)
     return next((aspect for words, aspect in _WORDS if re.search(words, prompt, re.IGNORECASE)), None)

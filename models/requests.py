@@ -19,6 +19,8 @@ MOST_REFERENCES = 10
 """Pictures that a request may bring along."""
 MOST_IMAGES = 16
 """Pictures of a set."""
+TASK_LABELS = frozenset({"t2i", "edit", "compose", "set"})
+"""Labels that follow from what is asked (`Request.task`), so nobody asks for them by name."""
 
 
 class Request(NamedTuple):
@@ -64,8 +66,9 @@ def checked(request: Request, *, labels: Collection[str]) -> Request:
         raise ValueError(f"{num} references were given, at most {MOST_REFERENCES} are looked at; leave some out")
     if not 1 <= request.num_images <= MOST_IMAGES:
         raise ValueError(f"a set of {request.num_images} pictures was asked for; expected 1 to {MOST_IMAGES}")
-    if unknown := [tag for tag in request.tags if tag not in labels]:
-        known = ", ".join(sorted(labels)) or "none"
+    tags = frozenset(labels) - TASK_LABELS
+    if unknown := [tag for tag in request.tags if tag not in tags]:
+        known = ", ".join(sorted(tags)) or "none"
         raise ValueError(f"tag {unknown[0]!r} is not known to this model; it knows {known}")
     if request.mask is not None:
         _check_mask(request, request.mask)
@@ -102,15 +105,24 @@ def drawn_size(request: Request, *, default: ImageSize, factor: int) -> ImageSiz
         case Aspect():
             size = size_of(request.size, area_px=default.height_px * default.width_px, factor=factor)
         case None if request.mask is not None:
-            size = nearest_size(shapes[0], factor=factor)
+            size = nearest_size(shapes[0], factor=factor, most_px=default.height_px * default.width_px)
         case None:
             size = chosen_size(request.prompt, shapes, default=default, factor=factor)
     require_drawable(size, factor=factor)
     return size
 
 
-def nearest_size(size: ImageSize, *, factor: int) -> ImageSize:
-    """Both sides at the nearest multiple of `factor`, at least one of it."""
+def nearest_size(size: ImageSize, *, factor: int, most_px: int) -> ImageSize:
+    """The size at which a picture that was brought along is looked at: both sides at the nearest multiple of `factor`.
+
+    Args:
+        most_px: area above which it is scaled down, as large as those of training.
+
+    Raises:
+        ValueError: the picture is beyond 1:16 or 16:1.
+    """
+    if size.height_px * size.width_px > most_px:
+        return size_of(Aspect(size.width_px, size.height_px), area_px=most_px, factor=factor)
     height, width = (max(factor, round(side / factor) * factor) for side in size)
     return ImageSize(height, width)
 

@@ -136,8 +136,8 @@ class VlmEncoder:
     def _states(self, texts: Sequence[str], pictures: Sequence[Pictures]) -> list[Float[Tensor, "t k"]]:
         inputs = self._inputs(texts, pictures)
         is_picture = self._is_picture(inputs["input_ids"])
-        most = self.config.max_picture_tokens * max(map(len, pictures))
-        if int(is_picture.sum(1).max()) > most:
+        most = torch.tensor([self.config.max_picture_tokens * len(shown) for shown in pictures], device=is_picture.device)
+        if bool((is_picture.sum(1) > most).any()):
             raise UnfitModel(
                 f"pictures of {self.config.picture_px} px take more than max_picture_tokens={self.config.max_picture_tokens} in "
                 f"{self.config.model}; lower picture_px, or raise max_picture_tokens"

@@ -114,13 +114,13 @@ def run(config: PairsConfig, session: Session) -> Outcome:
 def _pairs(config: PairsConfig, session: Session, run: Run) -> Work:
     commit.require_columns(config.images, VERDICT_SCHEMA, job="curate")
     commit.require_columns(config.images, CAPTION_SCHEMA, job="caption")
+    commit.create(config.pairs, PAIRS_SCHEMA)                        # a table of an older release is refused before the work
     planned = _planned(config, read_blocked(session.workspace))
     images, made, counts = _compose_and_judge(config, session, planned)
     composed = planned.pairs(made)
     is_found = config.compose.kind == "cutouts"
     found = find_pairs(planned.parents, max_references=config.max_references) if is_found else PAIRS_SCHEMA.empty_table()
     pairs = pa.concat_tables([found, composed])
-    commit.create(config.pairs, PAIRS_SCHEMA)
     table = commit.append_table(config.pairs, pairs)
     for written in (images, table):
         run.log_table(written.uri, commit.version_of(written), "output")

@@ -8,7 +8,7 @@ import torch
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from curation.decode import squeezed_view, training_view
+from curation.decode import training_view, view_at
 from models.repa import folded
 
 LATENT_COLUMNS = ("latent", "latent_shape")
@@ -35,8 +35,10 @@ def decode_latent(record: Mapping[str, object], *, beside: Sequence[Beside] = ()
 def learnt_cells(record: Mapping[str, object], height: int, width: int) -> Float[Tensor, "1 y x"]:
     """1 in cells that are learnt and 0 in those that a defect touches.
 
-    The picture lies in the latent as large as it goes, in the middle (`curation.decode.training_view`).
+    The picture lies in the latent as large as it goes, in the middle (`curation.decode.training_view`). One of a size of its own
+    may have been cropped a little, so boxes reach half a cell further there.
     """
+    reach = 0.0 if height == width else 0.5
     aspect = cast(int, record["width_px"]) / cast(int, record["height_px"])
     shown_width, shown_height = min(width, height * aspect), min(height, width / aspect)
     left, top = (width - shown_width) / 2, (height - shown_height) / 2
@@ -45,7 +47,8 @@ def learnt_cells(record: Mapping[str, object], height: int, width: int) -> Float
         if box["is_defect"]:
             x0, x1 = (left + shown_width * box[edge] for edge in ("x0", "x1"))
             y0, y1 = (top + shown_height * box[edge] for edge in ("y0", "y1"))
-            learnt[:, math.floor(y0) : math.ceil(y1), math.floor(x0) : math.ceil(x1)] = 0.0
+            rows = slice(max(0, math.floor(y0 - reach)), math.ceil(y1 + reach))
+            learnt[:, rows, max(0, math.floor(x0 - reach)) : math.ceil(x1 + reach)] = 0.0
     return learnt
 
 
@@ -58,7 +61,7 @@ def pixels_of_cells(record: Mapping[str, object], height: int, width: int, *, pa
     encoded = record["image"]
     assert isinstance(encoded, bytes), type(encoded)
     size = height * patch_px, width * patch_px
-    seen = training_view(encoded, size[0]) if height == width else squeezed_view(encoded, *size)
+    seen = training_view(encoded, size[0]) if height == width else view_at(encoded, *size)
     return folded(torch.from_numpy(seen.copy()).permute(2, 0, 1).float() / 127.5 - 1, patch_px)
 
 

@@ -29,7 +29,7 @@ from train.sources import RowSource
 
 logger = logging.getLogger(__name__)
 
-_TARGETS_AT_ONCE = 64
+_TARGETS_AT_ONCE, _MOST_TARGETS = 64, 4096
 _JUDGED_FROM = 1_000
 """Samples before which the share of bad ones is taken as if there had been so many."""
 
@@ -62,12 +62,15 @@ class Feed(Generic[B]):
         self._filler_tokens = 0
 
     def target_pictures(self) -> Iterator[list[Tensor]]:
-        """Every distinct target that can be decoded, as the first stage sees it, in row order and in parts: any number will do.
+        """Distinct targets that can be decoded, as the first stage sees them, in row order and in parts.
+
+        They are all there are, or some `_MOST_TARGETS` evenly spaced: whoever looks, looks for statistics.
 
         Raises:
             UnusableTable: a row lacks a value.
         """
-        rows, latents = self._samples.target_rows().tolist(), self._plan.config.latents[0]
+        targets, latents = self._samples.target_rows(), self._plan.config.latents[0]
+        rows = targets[:: -(-len(targets) // _MOST_TARGETS)].tolist()
         for start in range(0, len(rows), _TARGETS_AT_ONCE):
             fetched = self._source.reader.fetch(rows[start : start + _TARGETS_AT_ONCE], latents=latents)
             self._require_values(fetched, latents)

@@ -206,7 +206,7 @@ def _export(run: _Run) -> None:
     if site.world.rank == 0:
         objective = build(site.config.objective)                     # one that no engine holds parts of
         objective.network.load_state_dict(averaged, assign=True)
-        objective.network.eval()
+        objective.network.eval().to(site.world.device)
         objective.finish(_moving(run.feed.target_pictures(), run.watchdog))
         contents, weights = objective.export()
         save_bundle(site.bundle, contents, weights, lineage=site.lineage, metrics={})

@@ -32,6 +32,8 @@ class Edited(NamedTuple):
 
     after: SceneTruth
     texts: Instructions
+    named: frozenset[tuple[str, str, str]] = frozenset()
+    """Combinations that the texts name beside those of the scenes: the place of a thing of which there are several."""
 
 
 def edited(kind: EditKind, scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
@@ -55,7 +57,7 @@ def _remove(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:  # no
         return None
     thing = draw.pick(scene.things, "removed")
     rest = tuple(each for each in scene.things if each is not thing)
-    return Edited(_with(scene, rest), asking.remove(thing, scene))
+    return Edited(_with(scene, rest), asking.remove(thing, scene), asking.named_place(thing, scene))
 
 
 def _replace(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
@@ -67,7 +69,8 @@ def _replace(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
     longer = max(thing.box[2] - thing.box[0], thing.box[3] - thing.box[1]) / scene.size_px
     other = placed(look, centre_of(thing.box, scene.size_px), longer, size_px=scene.size_px, place=thing.place, size=thing.size)
     things = tuple(other if each is thing else each for each in scene.things)
-    return Edited(_with(scene, things, relation=scene.relation), asking.replace(thing, other, scene))
+    texts = asking.replace(thing, other, scene)
+    return Edited(_with(scene, things, relation=scene.relation), texts, asking.named_place(thing, scene))
 
 
 def _recolour(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
@@ -78,7 +81,8 @@ def _recolour(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
         return None
     colour = draw.pick(colours, "colour")
     things = tuple(each.model_copy(update={"colour": colour}) if each is thing else each for each in scene.things)
-    return Edited(_with(scene, things, relation=scene.relation), asking.recolour(thing, colour, scene))
+    texts = asking.recolour(thing, colour, scene)
+    return Edited(_with(scene, things, relation=scene.relation), texts, asking.named_place(thing, scene))
 
 
 def _move(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
@@ -91,7 +95,7 @@ def _move(scene: SceneTruth, stock: Stock, draw: Draw) -> Edited | None:
     box = placed(Look(known, ""), middle_of(place), share, size_px=scene.size_px).box
     moved = thing.model_copy(update={"place": place, "box": box})
     things = tuple(moved if each is thing else each for each in scene.things)
-    return Edited(_with(scene, things), asking.move(thing, place, scene))
+    return Edited(_with(scene, things), asking.move(thing, place, scene), asking.named_place(thing, scene))
 
 
 def _free_place(scene: SceneTruth, look: Look, draw: Draw, *, share: float, leaving: PlacedThing | None = None) -> Place | None:

@@ -147,6 +147,11 @@ def _is_alone(thing: PlacedThing, scene: SceneTruth) -> bool:
     return sum(each.thing == thing.thing for each in scene.things) == 1
 
 
+def named_place(thing: PlacedThing, scene: SceneTruth) -> frozenset[tuple[str, str, str]]:
+    """The combination of a thing and its place, where an instruction has to name it to say which one is meant."""
+    return frozenset() if _is_alone(thing, scene) else frozenset({(thing.thing, "place", _place_of(thing, scene))})
+
+
 def _which_en(thing: PlacedThing, scene: SceneTruth) -> str:
     if _is_alone(thing, scene):
         return definite_en([thing])

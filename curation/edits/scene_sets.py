@@ -29,6 +29,8 @@ class Family(NamedTuple):
     references: tuple[SceneTruth, ...]
     targets: tuple[SceneTruth, ...]
     texts: Instructions
+    named: frozenset[tuple[str, str, str]] = frozenset()
+    """Combinations that the texts name beside those of the scenes."""
 
 
 def gathered(stock: Stock, draw: Draw) -> Family | None:

@@ -210,7 +210,7 @@ class _Planner:
             before, kind = truths[turn % len(truths)], EDIT_KINDS[(turn + turn // len(truths)) % len(EDIT_KINDS)]
             made = edited(kind, before, self.stock, draw)
             if made is not None:
-                self._add(Family(kind, (before,), (made.after,), made.texts), "edit", wanted)
+                self._add(Family(kind, (before,), (made.after,), made.texts, made.named), "edit", wanted)
 
     def _group(self, what: str, num: int, make: Callable[[Stock, Draw], Family | None]) -> None:
         wanted = self._wanted(num)
@@ -222,7 +222,8 @@ class _Planner:
     def _add(self, family: Family, task: Literal["edit", "compose", "set"], wanted: dict[Split, int]) -> None:
         """Enter a sample and its scenes, when one of its split is still wanted and it is not there yet."""
         truths = (*family.references, *family.targets)
-        split: Split = "heldout" if any(self._split(each) == "heldout" for each in truths) else "train"
+        is_heldout = bool(family.named & self.heldout) or any(self._split(each) == "heldout" for each in truths)
+        split: Split = "heldout" if is_heldout else "train"
         references, targets = (tuple(map(scene_id, each)) for each in (family.references, family.targets))
         if not wanted[split] or (family.kind, references, targets) in self._samples:
             return

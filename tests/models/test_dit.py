@@ -108,13 +108,17 @@ def test_several_noises_share_what_is_remembered(dit: DiT) -> None:
 def test_labels_and_guidance_move_noisy_tokens_once_they_are_learnt() -> None:
     config = CONFIG.model_copy(update={"labels": ("edit", "flat"), "imitates_guidance": True})
     clean, noisy, time = pack_clean(conditions()[1:2], latent_channels=3), pack_noisy([torch.randn(3, 2, 2)]), torch.tensor([0.5])
-    bare, none = Marks(torch.zeros(1, 2)), torch.zeros(1)
-    for marks in (Marks(torch.tensor([[0.0, 1.0]])), bare._replace(guidance=none + 4.0)):
+    bare = Marks(torch.zeros(1, 2), torch.ones(1))
+    for marks in (bare._replace(labels=torch.tensor([[0.0, 1.0]])), bare._replace(guidance=torch.tensor([4.0]))):
         fresh, learnt = DiT(config), stirred(config)
         torch.nn.init.normal_(fresh.latent_out.weight)
         found = [dit.velocity(noisy, time, dit.remember(clean), marks=each) for dit in (fresh, learnt) for each in (bare, marks)]
         assert torch.equal(found[0], found[1])
         assert not torch.allclose(found[2], found[3], atol=1e-4)
+    unasked = stirred(CONFIG), Marks(torch.zeros(1, 0), torch.ones(1))
+    for dit, marks in ((stirred(config), bare._replace(guidance=None)), unasked):
+        with pytest.raises(ValueError, match="guidance is given, but imitates_guidance"):
+            dit.velocity(noisy, time, dit.remember(clean), marks=marks)
 
 
 def test_letters_of_a_sample_are_read_by_it_alone_and_say_how_words_are_spelt() -> None:

@@ -7,7 +7,7 @@ import torch
 
 from models.autoencoder import Autoencoder, AutoencoderConfig
 from models.dit import DiT
-from models.generate import Generator, generate
+from models.generate import Generator, generate, noise_seed
 from models.minilm import TEXT_WIDTH, MiniLmEncoder
 from models.picture_sizes import ImageSize
 from models.requests import Request
@@ -118,6 +118,21 @@ def test_pictures_of_a_set_are_drawn_in_sight_of_earlier_ones_with_noise_of_thei
     shorter = generate(generator, [three._replace(num_images=2)], sampler=sampler)
     torch.testing.assert_close(torch.stack(shorter), torch.stack(alone[:2]), atol=1e-4, rtol=1e-4)
     assert not torch.allclose(alone[0], alone[1], atol=1e-2)
+
+
+def test_every_picture_of_a_set_has_noise_of_its_own_whatever_the_seed() -> None:
+    seeds = [noise_seed(seed, number) for seed in (0, 1, 7, 2**31 - 1) for number in range(16)]
+    assert len({seed % 2**32 for seed in seeds}) == len(seeds)
+    assert noise_seed(7, 0) == 7
+
+
+def test_a_branch_without_references_numbers_its_pictures_as_training_does(generator: Generator) -> None:
+    sampler = SamplerConfig(num_steps=1, guidance=2.0, reference_guidance=1.5, shift=1.0)
+    progress = generator.start([request("both", references=2)._replace(num_images=2)], sampler=sampler)
+    for _ in range(2):
+        progress = generator.step(progress)
+    cells = int(progress.now.noisy.lengths[0])
+    assert progress.now.noisy.positions[::cells, 0].tolist() == [3, 3, 1]
 
 
 def test_a_later_picture_depends_on_what_an_earlier_one_turned_out_to_be(generator: Generator) -> None:

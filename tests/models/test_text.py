@@ -1,6 +1,5 @@
 """Encoders by their configuration."""
 
-import json
 from pathlib import Path
 
 import numpy as np
@@ -8,8 +7,8 @@ import pytest
 import torch
 from tiny_text import TINY, tiny_encoder, write_text_bundle
 
-from models.bundle import GeneratorBundle, load_tensors
-from models.minilm import MINILM, MiniLmEncoder
+from models.bundle import load_tensors
+from models.minilm import MINILM
 from models.text import WEIGHTS, TextEncoder, TextEncoderConfig, build, carries_weights, most_tokens, text_width
 
 PRETRAINED = Path(__file__).parents[2] / "models" / "pretrained" / "generator"
@@ -32,12 +31,3 @@ def test_weights_of_a_bundle_make_the_same_encoder_and_nothing_in_it_learns(tmp_
         assert torch.equal(ours, theirs)
     assert isinstance(loaded, torch.nn.Module)
     assert not any(parameter.requires_grad for parameter in loaded.parameters())
-
-
-def test_manifests_that_name_minilm_are_read_as_before() -> None:
-    contents = json.loads((PRETRAINED / "bundle.json").read_text())["contents"]
-    old = GeneratorBundle.model_validate({**contents, "text_encoder": "minilm-l6-v2"})
-    assert old.text_encoder == MINILM
-    assert isinstance(build(old.text_encoder), MiniLmEncoder)
-    with pytest.raises(ValueError, match="text_encoder"):
-        GeneratorBundle.model_validate({**contents, "text_encoder": "another"})

@@ -208,7 +208,8 @@ class AutoencoderObjective:
         if self.config.start is not None and stood_still(self.autoencoder, Path(self.config.start)):
             return
         with torch.inference_mode():
-            raw = [self.autoencoder.raw_latent(_in_range(torch.stack(part))) for part in targets]
+            device = self.autoencoder.latent_mean.device
+            raw = [self.autoencoder.raw_latent(_in_range(torch.stack(part).to(device))) for part in targets]
         self.autoencoder.take_statistics(torch.cat(raw))
 
     def export(self) -> tuple[Contents, Mapping[str, Mapping[str, Tensor]]]:
@@ -226,8 +227,11 @@ def middle(config: AutoencoderConfig) -> tuple[str, ...]:
     return (f"encoder.{last}", "encoder.finish.", "linear_in.", "decoder.start.", f"decoder.{last}", "linear_out.")
 
 
-def all_but(config: AutoencoderConfig, *moved: str) -> tuple[str, ...]:
+def all_but(config: AutoencoderConfig, *moved: str, has_spread: bool = False) -> tuple[str, ...]:
     """What a stage that trains these parts of an autoencoder alone must freeze.
+
+    Args:
+        has_spread: whether latents are smoothed by a posterior (`KlConfig`), whose spread then stands still, too.
 
     Raises:
         ValueError: it has no such part.
@@ -237,7 +241,7 @@ def all_but(config: AutoencoderConfig, *moved: str) -> tuple[str, ...]:
     parts = (*coding, "linear_in.", "linear_out.", "retouch.")
     if unknown := set(moved) - set(parts):
         raise ValueError(f"the autoencoder has no parts {sorted(unknown)}; it has {', '.join(parts)}")
-    return tuple(f"autoencoder.{part}" for part in parts if part not in moved)
+    return (*(f"autoencoder.{part}" for part in parts if part not in moved), *(("spread.",) if has_spread else ()))
 
 
 def error_in_range(decoded: Float[Tensor, "b 3 y x"], pictures: Float[Tensor, "b 3 y x"]) -> Float[Tensor, "b 3 y x"]:

@@ -216,7 +216,8 @@ class Bilingual:
         is_level_by_level = len(all_chinese) == len(all_english)
         chinese = all_chinese[place if is_level_by_level else _drawn(all_chinese, other)][0] if all_chinese else None
         english = all_english[place][0]
-        shown = sample.score_text if sample.references else chinese if chinese is not None and coin < 0.5 else english
+        is_asked = bool(sample.references) or sample.task == "set"    # texts then are instructions
+        shown = sample.score_text if is_asked else chinese if chinese is not None and coin < 0.5 else english
         return _Told(english, chinese, shown, self._some_words(generator))
 
     def _some_words(self, generator: torch.Generator) -> tuple[str, ...]:

@@ -91,7 +91,7 @@ class Contrastive:
         for sample in drawn:
             generator = torch.Generator().manual_seed(sample.key)
             text = _in_english(sample).told(float(torch.rand((), generator=generator)))
-            texts.append(sample.score_text if sample.references else text)
+            texts.append(sample.score_text if sample.references or sample.task == "set" else text)
             features.append(sample.target[int(torch.randint(len(sample.target), (), generator=generator))])
             noise.append(torch.randn(features[-1].shape, generator=generator))
         return FeatureBatch(torch.stack(features), torch.stack(noise), self._pooled_texts(texts))

@@ -89,6 +89,8 @@ class FlowConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstring
             require_blocks(self.routing, depth=self.dit.depth)
         if self.repa is not None:
             require_block(self.repa, depth=self.dit.depth)
+        if self.dit.imitates_guidance:
+            raise ValueError("dit.imitates_guidance is for students of a guided teacher; flow matching has none, so turn it off")
         return self
 
 
@@ -262,8 +264,9 @@ class Flow:
         cells = batch.data.lengths[:: self.config.num_draws]         # of every target, whose copies lie side by side
         shift = (starts(cells)[batch.target] - starts(batch.data.lengths)).repeat_interleave(batch.data.lengths)
         rows = (torch.arange(len(shift), device=shift.device) + shift)[own]
-        features = self._teacher(batch.patches)[rows if watched.rows is None else rows[watched.rows]]
-        return alignment(self._trained.projector(watched.tokens), features)
+        here = slice(None) if watched.rows is None else watched.rows
+        features = self._teacher(batch.patches)[rows[here]]
+        return alignment(self._trained.projector(watched.tokens), features) * batch.learnt[own][here]
 
     @torch.no_grad()
     def _pictures(self, references: Sequence[Tensor]) -> tuple[Tensor, ...]:

@@ -107,9 +107,13 @@ def test_held_out_combinations_are_never_trained_on_but_their_words_are(planned:
     asked = {each for scene in heldout for each in combinations(scene.truth)}
     assert {(kind, value) for _, kind, value in asked} <= words
     assert {thing for thing, *_ in asked} <= {thing for thing, *_ in seen}
-    for sample in planned.samples:
-        splits = {scenes[each].split for each in (*sample.references, *sample.targets)}
-        assert sample.split == ("heldout" if "heldout" in splits else "train")
+    by_scenes = {
+        sample: "heldout" in {scenes[each].split for each in (*sample.references, *sample.targets)} for sample in planned.samples
+    }
+    assert all(sample.split == "heldout" for sample, is_heldout in by_scenes.items() if is_heldout)
+    by_words = [sample for sample, is_heldout in by_scenes.items() if sample.split == "heldout" and not is_heldout]
+    assert by_words, "no instruction names a place that is held out"
+    assert all(any(place in sample.texts.en[1] for place in PLACES_EN.values()) for sample in by_words)
 
 
 def test_things_lie_where_the_truth_says_and_nothing_else_is_drawn(
