@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Annotated, Protocol, runtime_checkable
 
 import numpy as np
+import torch
 from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor
@@ -83,11 +84,14 @@ def most_tokens(
             return vlm.most_tokens(config, num_bytes, num_pictures)
 
 
-def build(config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None) -> TextEncoder:
+def build(
+    config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None, *, device: torch.device | None = None
+) -> TextEncoder:
     """The encoder, frozen and ready; nothing is downloaded.
 
     Args:
         weights: of an encoder that `carries_weights`.
+        device: where a large one computes; states are on the CPU from any. None for the CPU.
 
     Raises:
         ImportError: the package with the weights is not installed.
@@ -102,4 +106,4 @@ def build(config: TextEncoderConfig, weights: Mapping[str, Tensor] | None = None
             encoder.load_state_dict(dict(weights))
             return encoder.eval().requires_grad_(requires_grad=False)
         case VlmConfig():
-            return VlmEncoder.load(config)
+            return VlmEncoder.load(config, device=device)

@@ -49,12 +49,10 @@ class VlmConfig(BaseModel, frozen=True, extra="forbid", use_attribute_docstrings
     """Most tokens of a picture at that size; a model that takes more is refused."""
     picture_states: Literal["kept", "dropped"] = "dropped"
     """Whether states of the pictures' own tokens are handed on beside those of the words, which have seen them."""
-    device: str = "cpu"
-    """Where it runs."""
     dtype: Literal["stored", "bf16", "fp32"] = "stored"
     """Arithmetic of its weights."""
     digest: str = ""
-    """Of the model's files; another model is refused. Empty for any."""
+    """Of the model's files; another model is refused. Empty for any; filled in when a training starts."""
 
     @property
     def width(self) -> int:
@@ -88,8 +86,8 @@ class VlmEncoder:
         self._marks = sorted({*tokenizer.all_special_tokens, *tokenizer.get_added_vocab()}, key=len, reverse=True)
 
     @classmethod
-    def load(cls, config: VlmConfig) -> "VlmEncoder":
-        """The model in a folder or in the Hugging Face cache.
+    def load(cls, config: VlmConfig, *, device: torch.device | None = None) -> "VlmEncoder":
+        """The model in a folder or in the Hugging Face cache, on a device; None for the CPU.
 
         Raises:
             MissingCaptioner: there is no such model at hand.
@@ -101,7 +99,7 @@ class VlmEncoder:
         if config.digest not in ("", digest):
             raise UnfitModel(f"{config.model} has digest {digest}, expected {config.digest}; give the model it was trained with")
         dtype = {"stored": None, "bf16": torch.bfloat16, "fp32": torch.float32}[config.dtype]
-        found = Captioner.load(config.model, device=config.device, dtype=dtype, digest=digest)
+        found = Captioner.load(config.model, device=str(device or "cpu"), dtype=dtype, digest=digest)
         return cls(config, found.model, found.processor)
 
     @property

@@ -13,6 +13,7 @@ from infra.provenance import code_digest
 from infra.session import Session
 from infra.tracking import Run
 from models.bundle import Lineage, TableVersion, read_manifest
+from models.vlm import VlmConfig
 from pipelines.following import following
 from pipelines.job import Outcome, Work, job_digest, run_job
 from train import outlook as outlooks
@@ -21,7 +22,7 @@ from train.events import Events
 from train.fitting import FitFolder
 from train.health import Health, check_nodes
 from train.meters import readings
-from train.objectives import build
+from train.objectives import ObjectiveConfig, build
 from train.objectives.autoencoder import AutoencoderObjectiveConfig
 from train.objectives.flow import FlowConfig
 from train.plan import Plan
@@ -33,7 +34,8 @@ def run(config: FitConfig, session: Session) -> Outcome:
     """Train; outputs `name`, `bundle` (its folder), `digest`, and `meters` (the file with the curve)."""
     if config.data.selection is None:
         raise UserError("fit needs data.selection, the output of `seedbed select`: it says which rows may be seen")
-    resolved = FitConfig.model_validate({**config.model_dump(), "data": pin(config.data).model_dump()})
+    filled_in = {"data": pin(config.data).model_dump(), "objective": _named(config.objective).model_dump()}
+    resolved = FitConfig.model_validate({**config.model_dump(), **filled_in})
     return run_job("fit", resolved, session, partial(_fit, resolved, session), identity=resolved.identity())
 
 
@@ -42,6 +44,18 @@ def outlook(config: FitConfig) -> list[str]:
     if not isinstance(config.objective, FlowConfig):
         return []
     return list(outlooks.lines(outlooks.outlook(config, config.objective), config))
+
+
+def _named(objective: ObjectiveConfig) -> ObjectiveConfig:
+    """The objective with the digest of the vision-language model that it reads by, if it does."""
+    match objective:
+        case FlowConfig(text_encoder=VlmConfig(digest="") as reader):
+            from models.perception.captioner import model_digest  # seconds of imports
+
+            named = {**reader.model_dump(), "digest": model_digest(reader.model)}
+            return FlowConfig.model_validate({**objective.model_dump(), "text_encoder": named})
+        case _:
+            return objective
 
 
 def _fit(config: FitConfig, session: Session, run: Run) -> Work:

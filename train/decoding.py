@@ -2,7 +2,8 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import cast
+from functools import partial
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float, UInt8
@@ -18,6 +19,37 @@ PICTURE_COLUMNS = ("image",)
 
 Beside = Callable[[Mapping[str, object], int, int], Float[Tensor, "k y x"]]
 """More of a row, as channels of the cells of a latent of so many rows and columns."""
+
+
+class RowReading(NamedTuple):
+    """What is read of a row beside its latent, and where it stands in what is decoded."""
+
+    columns: tuple[str, ...]
+    beside: tuple[Beside, ...]
+    patches: int
+    """First channel of the pixels that tokens are aligned with."""
+    read: int
+    """First channel of the pixels that the text encoder sees."""
+
+
+def row_reading(latent_channels: int, *, masks_defects: bool, patch_px: int, read_px: int) -> RowReading:
+    """Channels in order: the latent; the loss's weight; pixels of every cell, to align with; the picture, to be seen.
+
+    Args:
+        patch_px: pixels a side of a cell, to align with; 0 for none.
+        read_px: longest side of the picture to be seen; 0 for none.
+    """
+    columns, beside = LATENT_COLUMNS, list[Beside]()
+    if masks_defects:
+        columns, beside = columns + DEFECT_COLUMNS, [learnt_cells]
+    if patch_px or read_px:
+        columns = columns + PICTURE_COLUMNS
+    if patch_px:
+        beside.append(partial(pixels_of_cells, patch_px=patch_px))
+    if read_px:
+        beside.append(partial(pixels_within, most_px=read_px))
+    patches = latent_channels + masks_defects
+    return RowReading(columns, tuple(beside), patches, patches + 3 * patch_px**2)
 
 
 def decode_latent(record: Mapping[str, object], *, beside: Sequence[Beside] = ()) -> Float[Tensor, "c y x"]:
@@ -63,6 +95,15 @@ def pixels_of_cells(record: Mapping[str, object], height: int, width: int, *, pa
     size = height * patch_px, width * patch_px
     seen = training_view(encoded, size[0]) if height == width else view_at(encoded, *size)
     return folded(torch.from_numpy(seen.copy()).permute(2, 0, 1).float() / 127.5 - 1, patch_px)
+
+
+def pixels_within(record: Mapping[str, object], height: int, width: int, *, most_px: int) -> Float[Tensor, "k y x"]:
+    """The pixels of every cell, in [-1, 1]: of the picture with its longest side at most `most_px`, or a pixel a cell.
+
+    Raises:
+        Undecodable: the row holds no picture.
+    """
+    return pixels_of_cells(record, height, width, patch_px=max(1, most_px // max(height, width)))
 
 
 def decode_picture(record: Mapping[str, object], *, size_px: int) -> UInt8[Tensor, "3 y x"]:

@@ -17,6 +17,7 @@ from curation.tasks import Task
 from models.cost import TRAINING_PASSES, transformer_cost
 from models.dit import DiT
 from models.sizes import DiTConfig
+from models.vlm import VlmConfig
 from train.config import FitConfig
 from train.objectives.flow import FlowConfig
 from train.parallel.memory import MemoryConfig
@@ -97,6 +98,8 @@ def lines(found: Outlook, config: FitConfig) -> Iterator[str]:
     yield f"about {found.parameters / 1e9:,.3g} B parameters, {found.by_muon / 1e9:,.3g} B of them Muon's"
     parts = ", ".join(f"{name} {size / 1e9:,.1f}" for name, size in found.holdings._asdict().items())
     yield f"{sum(found.holdings) / 1e9:,.1f} GB on each of {config.num_workers} workers ({config.parallel.kind}): {parts}"
+    if isinstance(config.objective, FlowConfig) and isinstance(config.objective.text_encoder, VlmConfig):
+        yield f"what reads texts, {config.objective.text_encoder.model}, is on every worker besides; it is not counted"
     for stage in found.stages:
         each = f"{stage.tokens:,} tokens a picture of {stage.latents}"
         yield f"stage {stage.name}: {each}, {stage.flops_per_sample / 1e12:,.3g} TFLOP a sample"

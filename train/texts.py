@@ -5,6 +5,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Literal
 
+import torch
 from jaxtyping import Float
 from pydantic import BaseModel, Field
 from torch import Tensor
@@ -68,12 +69,14 @@ class TextStates:
         """Of an encoder that travels in the generator's bundle."""
         if isinstance(source, FittedText):
             self.weights = load_tensors(Path(source.bundle), WEIGHTS)
+        self.device = torch.device("cpu")
+        """Where an encoder that sees computes; set before it is first asked."""
         self._known: dict[str, Float[Tensor, "t k"]] = {}
 
     @cached_property
     def encoder(self) -> TextEncoder:
         """Loaded when the first text is met."""
-        return build(self.config, self.weights)
+        return build(self.config, self.weights, device=self.device)
 
     @property
     def sees(self) -> bool:
@@ -81,8 +84,10 @@ class TextStates:
         return isinstance(self.config, VlmConfig)
 
     def learn(self, texts: Sequence[str]) -> None:
-        """Encode texts ahead; not by models whose states are too large to be kept for all of them."""
-        if not self.sees:
+        """Encode texts ahead; models whose states are too large to be kept for all of them are loaded alone."""
+        if self.sees:
+            _ = self.encoder
+        else:
             self._with_missing(texts)
 
     def __call__(

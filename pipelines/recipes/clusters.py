@@ -34,7 +34,7 @@ SIDES_PX = {"512": 512, "1k": 1024, "4k": 4096}
 AUTOENCODER = "autoencoder_f32"
 """Recipe, and name, of the autoencoder whose latents are learnt."""
 READER = VlmConfig(
-    model="Qwen/Qwen3-VL-4B-Instruct", hidden_width=2560, layers=(12, 24, 36), picture_px=512, device="cuda", dtype="bf16"
+    model="Qwen/Qwen3-VL-4B-Instruct", hidden_width=2560, layers=(12, 24, 36), picture_px=512, dtype="bf16"
 )
 """What reads texts beside their references: 8 GB on every GPU beside the run, in the Hugging Face cache of every node."""
 GPUS_A_NODE = 8

@@ -7,7 +7,7 @@ import torch
 
 from curation.decode import encode_png
 from models.repa import unfolded
-from train.decoding import decode_latent, learnt_cells, pixels_of_cells
+from train.decoding import decode_latent, learnt_cells, pixels_of_cells, row_reading
 
 decode_latent_and_learnt = partial(decode_latent, beside=(learnt_cells,))
 
@@ -32,6 +32,16 @@ def test_pixels_of_cells_are_those_of_the_picture_at_that_size() -> None:
     assert torch.equal(unfolded(wide, 16), torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1)
     square = pixels_of_cells({"image": encode_png(pixels[:, :32])}, 4, 4, patch_px=8)
     assert torch.equal(unfolded(square, 8), unfolded(wide, 16)[:, :, :32])
+
+
+def test_what_is_read_beside_a_latent_stands_where_the_reading_says() -> None:
+    reading = row_reading(2, masks_defects=True, patch_px=8, read_px=12)
+    assert reading.columns == ("latent", "latent_shape", "text_boxes", "width_px", "height_px", "image")
+    row = record(width_px=32, height_px=32) | {"image": encode_png(np.full((32, 32, 3), 255, np.uint8))}
+    found = decode_latent(row, beside=reading.beside)
+    assert (reading.patches, reading.read, len(found)) == (3, 3 + 192, 3 + 192 + 27)
+    assert found[reading.patches :].eq(1).all()
+    assert row_reading(2, masks_defects=False, patch_px=0, read_px=0).columns == ("latent", "latent_shape")
 
 
 def test_a_picture_that_is_no_square_lies_in_the_middle_of_one() -> None:

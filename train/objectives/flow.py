@@ -5,6 +5,7 @@ Loss: mean squared error of the predicted velocity (Lipman et al. 2022, arXiv:22
 only its noisy tokens. Targets of a set have noise and times of their own; later ones see earlier ones as they are.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -27,21 +28,14 @@ from models.generate import Generator, load_autoencoder
 from models.glyphs import MAX_BYTES, quoted
 from models.minilm import MINILM
 from models.picture_sizes import ImageSize
-from models.repa import Projector, RepaConfig, Teacher, alignment, require_block
+from models.repa import Projector, RepaConfig, Teacher, alignment, require_block, unfolded
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, flat, pack_clean, pack_noisy, target_index
 from models.sizes import DiTConfig
 from models.text import WEIGHTS, TextEncoderConfig, text_width
-from train.decoding import (
-    DEFECT_COLUMNS,
-    LATENT_COLUMNS,
-    PICTURE_COLUMNS,
-    Beside,
-    decode_latent,
-    learnt_cells,
-    pixels_of_cells,
-)
+from models.vlm import VlmConfig
+from train.decoding import RowReading, decode_latent, row_reading
 from train.objectives.contract import MAIN, Drawn, LossTerms, Meter, ParameterGroup, Phase
 from train.texts import TextSource, TextStates
 
@@ -142,8 +136,8 @@ class Flow:
                 f"size_px={self.size_px} is no multiple of the factor {contents.autoencoder.factor} of {config.autoencoder}"
             )
         self.config = config
-        self.columns, beside = _read_of_rows(config)
-        self.decode = partial(decode_latent, beside=beside)
+        self._reading = _reading(config)
+        self.columns, self.decode = self._reading.columns, partial(decode_latent, beside=self._reading.beside)
         self._teacher = None if config.repa is None else Teacher(config.repa)
         with torch.device("meta"):                                   # weights are drawn where they will live
             self._trained = _Trained(config, feature_width=0 if self._teacher is None else self._teacher.width)
@@ -190,11 +184,12 @@ class Flow:
         """Nothing depends on the whole data: latents arrive normalised."""
 
     def learn_texts(self, texts: Sequence[str]) -> None:
+        self._text.device = self.dit.latent_out.weight.device        # by its number: batches are made in another thread
         self._text.learn([*texts, ""])
 
     def collate(self, drawn: Sequence[Drawn]) -> FlowBatch:
         shown = [self._shown(sample) for sample in drawn]
-        states = self._text([each.text for each in shown], [self._pictures(each.references) for each in shown])
+        states = self._text([each.text for each in shown], [each.seen for each in shown])
         conditions = [
             Condition(state, each.references, each.targets[:-1], quoted(each.text) if self.config.dit.glyphs else b"")
             for state, each in zip(states, shown, strict=True)
@@ -268,10 +263,12 @@ class Flow:
         features = self._teacher(batch.patches)[rows[here]]
         return alignment(self._trained.projector(watched.tokens), features) * batch.learnt[own][here]
 
-    @torch.no_grad()
-    def _pictures(self, references: Sequence[Tensor]) -> tuple[Tensor, ...]:
-        """What a text encoder that sees is shown in training: references as their latents hold them."""
-        return tuple(self._autoencoder.decode(latent[None])[0] for latent in references) if self._text.sees else ()
+    def _seen(self, sample: Drawn) -> tuple[Float[Tensor, "3 _ _"], ...]:
+        """References as a text encoder that sees is shown them."""
+        if not self._text.sees:
+            return ()
+        pixels = [decoded[self._reading.read :] for decoded in sample.references]
+        return tuple(unfolded(each, math.isqrt(len(each) // 3)) for each in pixels)
 
     def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
         routing = self.config.routing
@@ -293,8 +290,9 @@ class Flow:
         is_dropped = torch.rand((), generator=generator) < config.text_dropout
         text = sample.told(float(torch.rand((), generator=generator)))
         references = tuple(self._latent(each) for each in sample.references)
+        seen = self._seen(sample)
         if config.reference_dropout and torch.rand((), generator=generator) < config.reference_dropout:
-            references = ()
+            references, seen = (), ()
         tags = frozenset(sample.tags)
         if config.dit.labels and torch.rand((), generator=generator) < config.tag_dropout:
             tags = frozenset()
@@ -302,7 +300,7 @@ class Flow:
         whole = (sample.target, *sample.further)
         return _Shown(
             "" if is_dropped else text, references, tuple(map(self._latent, whole)), tuple(map(self._learnt, whole)),
-            tuple(map(self._patches, whole)) if config.repa is not None else (), labels, generator,
+            tuple(map(self._patches, whole)) if config.repa is not None else (), seen, labels, generator,
         )  # fmt: skip
 
     def _latent(self, decoded: Tensor) -> Float[Tensor, "c y x"]:
@@ -313,7 +311,7 @@ class Flow:
         return decoded[channel : channel + 1] if self.config.masks_defects else torch.ones_like(decoded[:1])
 
     def _patches(self, decoded: Tensor) -> Float[Tensor, "k y x"]:
-        return decoded[self.config.dit.latent_channels + self.config.masks_defects :]
+        return decoded[self._reading.patches : self._reading.read]
 
 
 class _Trained(nn.Module):
@@ -326,14 +324,10 @@ class _Trained(nn.Module):
         self.projector = None if repa is None else Projector(config.dit.width, repa.hidden, feature_width)
 
 
-def _read_of_rows(config: FlowConfig) -> tuple[tuple[str, ...], tuple[Beside, ...]]:
-    """Columns that are read, and what is made of them beside the latent: the loss's weight first, then pixels."""
-    columns, beside = LATENT_COLUMNS, tuple[Beside, ...]()
-    if config.masks_defects:
-        columns, beside = columns + DEFECT_COLUMNS, (learnt_cells,)
-    if config.repa is not None:
-        columns, beside = columns + PICTURE_COLUMNS, (*beside, partial(pixels_of_cells, patch_px=config.repa.patch_px))
-    return columns, beside
+def _reading(config: FlowConfig) -> RowReading:
+    patch_px = 0 if config.repa is None else config.repa.patch_px
+    read_px = config.text_encoder.picture_px if isinstance(config.text_encoder, VlmConfig) else 0
+    return row_reading(config.dit.latent_channels, masks_defects=config.masks_defects, patch_px=patch_px, read_px=read_px)
 
 
 class _Shown(NamedTuple):
@@ -345,6 +339,8 @@ class _Shown(NamedTuple):
     learnt: tuple[Float[Tensor, "1 _ _"], ...]
     """1 where a target is in the loss."""
     patches: tuple[Float[Tensor, "k _ _"], ...]
+    seen: tuple[Float[Tensor, "3 _ _"], ...]
+    """References as pictures."""
     labels: Float[Tensor, " l"]
     generator: torch.Generator
 

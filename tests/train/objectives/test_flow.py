@@ -187,10 +187,11 @@ def test_a_vision_language_model_is_read_and_the_mixing_of_its_layers_is_learnt(
     reads = VlmConfig(model=str(tiny_vlm), hidden_width=64, layers=(0, 1, -1), picture_px=56)
     dit = {**config.objective.dit.model_dump(), "text_width": reads.width, "text_layers": len(reads.layers)}
     objective = flow(config, text_encoder=reads.model_dump(), dit=dit, text_dropout=0.0)
-    samples = [drawn(objective, key=key) for key in range(4)]
+    latent, pixels = torch.ones(CHANNELS, 2, 2), torch.ones(3 * 28**2, 2, 2)       # 56 px: 28 a cell
+    samples = [drawn(objective, key=key)._replace(references=(torch.cat([latent, pixels]),)) for key in range(4)]
     objective.learn_texts([text for sample in samples for text in sample.texts])
     batch = objective.collate(samples)
-    others = objective.collate([each._replace(references=(-torch.ones(CHANNELS, 2, 2),)) for each in samples])
+    others = objective.collate([each._replace(references=(torch.cat([latent, -pixels]),)) for each in samples])
     assert batch.clean.text.shape == others.clean.text.shape
     assert not torch.allclose(batch.clean.text, others.clean.text, atol=1e-3)      # references are seen in the words
     optimizer = torch.optim.Adam(objective.dit.parameters(), lr=3e-3)
