@@ -78,7 +78,7 @@ def test_marks_of_the_models_language_are_no_way_to_speak_to_it(encoder: VlmEnco
 
 def test_texts_that_look_alike_are_read_alike(encoder: VlmEncoder) -> None:
     composed, decomposed = encoder.encode(["caf\u00e9  apple", "cafe\u0301 apple"])
-    assert torch.equal(composed, decomposed)
+    torch.testing.assert_close(composed, decomposed, atol=1e-4, rtol=1e-4)  # rows of a batch may round differently
 
 
 def test_what_is_not_at_hand_is_never_fetched() -> None:

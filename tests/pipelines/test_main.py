@@ -58,7 +58,7 @@ def test_a_dry_run_of_a_training_says_what_it_takes_and_can_be_run_from_its_outp
     words = ["fit", "full", "--root", str(tmp_path / "work"), "--dry-run"]
     assert main(words) == 0
     printed = capsys.readouterr().out
-    assert "# about 5.61 B parameters" in printed
+    assert "# about 5.64 B parameters" in printed
     file = tmp_path / "full.yaml"
     file.write_text(printed)
     assert main(["fit", "--from", str(file), *words[2:]]) == 0
