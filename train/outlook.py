@@ -98,8 +98,6 @@ def lines(found: Outlook, config: FitConfig) -> Iterator[str]:
     yield f"about {found.parameters / 1e9:,.3g} B parameters, {found.by_muon / 1e9:,.3g} B of them Muon's"
     parts = ", ".join(f"{name} {size / 1e9:,.1f}" for name, size in found.holdings._asdict().items())
     yield f"{sum(found.holdings) / 1e9:,.1f} GB on each of {config.num_workers} workers ({config.parallel.kind}): {parts}"
-    if isinstance(config.objective, FlowConfig) and isinstance(config.objective.text_encoder, VlmConfig):
-        yield f"what reads texts, {config.objective.text_encoder.model}, is on every worker besides; it is not counted"
     for stage in found.stages:
         each = f"{stage.tokens:,} tokens a picture of {stage.latents}"
         yield f"stage {stage.name}: {each}, {stage.flops_per_sample / 1e12:,.3g} TFLOP a sample"
@@ -107,6 +105,8 @@ def lines(found: Outlook, config: FitConfig) -> Iterator[str]:
         days = [f"{stage.name} {_time(stage.days(config.num_workers))}" for stage in found.stages]
         rate = f"{UTILISATION:.0%} of {GPU_FLOPS_PER_S / 1e12:,.0f} TFLOP/s"
         yield f"on {config.num_workers} GPUs that reach {rate}: {', '.join(days)}"
+    if isinstance(config.objective, FlowConfig) and isinstance(config.objective.text_encoder, VlmConfig):
+        yield f"what reads texts, {config.objective.text_encoder.model}, is on every worker besides; it is not counted"
 
 
 def _time(days: float) -> str:

@@ -27,7 +27,8 @@ def found(config: FitConfig) -> Outlook:
 
 
 def test_a_run_for_a_cluster_is_looked_at_before_there_is_any_data(large: FitConfig) -> None:
-    parameters, memory, *stages, days = lines(found(large), large)
+    parameters, memory, *stages, days, reader = lines(found(large), large)
+    assert reader == "what reads texts, Qwen/Qwen3-VL-4B-Instruct, is on every worker besides; it is not counted"
     assert parameters == "about 5.64 B parameters, 5.51 B of them Muon's"
     assert re.match(r"\d\d\.\d GB on each of 256 workers \(fsdp\): weights 2\.8, gradients 2\.8, optimizer 2\.9, ", memory)
     assert [line.split(":")[0] for line in stages] == ["stage 512", "stage 1k", "stage 4k"]
