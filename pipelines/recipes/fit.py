@@ -209,7 +209,7 @@ def generator_on(data: TableRef, *, autoencoder: str, text_encoder: str) -> FitC
         data=data,
         plan=PlanConfig(
             seed=0, batch_samples=48, num_slots=1,
-            stages=(StageConfig(name="all", num_steps=500, task_shares={"t2i": 0.42, "edit": 0.36, "compose": 0.22}),),
+            stages=(StageConfig(name="all", num_steps=620, task_shares={"t2i": 0.42, "edit": 0.36, "compose": 0.22}),),
         ),
         optim=OptimConfig(
             adamw_lr=3e-3, muon_lr=0.01, weight_decay=0.01, schedule=Linear(warmup_steps=30, final_share=0.01), clip_norm=1.0
