@@ -8,7 +8,7 @@ training.
 The network (`models.perception.perceptual`) is shown the picture at `patch_px` pixels a latent cell, and its coarsest features
 are interpolated to the latent's cells. Tokens that are routed past the block in question have no part in the loss.
 
-f feature width · p, q rows and columns of a patch · k channels of a folded patch · y, x latent rows and columns · n tokens
+f feature width · k channels of a folded patch · y, x latent rows and columns · n tokens
 """
 
 from collections import defaultdict
@@ -23,6 +23,7 @@ from pydantic import BaseModel
 from torch import Tensor, nn
 from torch.nn import functional
 
+from models.convolutions import unfold
 from models.perception.perceptual import BackboneConfig, build_backbone
 
 Positive = Annotated[int, Gt(0)]
@@ -78,13 +79,13 @@ class Teacher(nn.Module):
 
     @torch.no_grad()
     def forward(self, patches: Sequence[Float[Tensor, "k _ _"]]) -> Float[Tensor, "n f"]:
-        """Features of the cells of pictures given cell by cell (`folded`), picture after picture, row after row."""
+        """Features of all cells of pictures that `models.convolutions.fold` folded, picture after picture, row after row."""
         alike: dict[torch.Size, list[int]] = defaultdict(list)
         for number, picture in enumerate(patches):
             alike[picture.shape].append(number)
         found: dict[int, Float[Tensor, "k f"]] = {}
         for (_, height, width), numbers in alike.items():
-            pictures = torch.stack([unfolded(patches[number], self.patch_px) for number in numbers])
+            pictures = unfold(torch.stack([patches[number] for number in numbers]), self.patch_px)
             features = functional.interpolate(self.backbone(pictures)[-1], (height, width), mode="bilinear", antialias=True)
             found.update(zip(numbers, rearrange(features, "b f y x -> b (y x) f"), strict=True))
         return torch.cat([found[number] for number in range(len(patches))])
@@ -93,13 +94,3 @@ class Teacher(nn.Module):
 def alignment(projected: Float[Tensor, "n f"], features: Float[Tensor, "n f"]) -> Float[Tensor, " n"]:
     """Cosine of every token's projection and its features, in [-1, 1]."""
     return functional.cosine_similarity(projected.float(), features.float(), dim=1)
-
-
-def folded(picture: Float[Tensor, "3 _ _"], patch_px: int) -> Float[Tensor, "k y x"]:
-    """A picture's pixels as channels of the cell they lie in."""
-    return rearrange(picture, "c (y p) (x q) -> (c p q) y x", p=patch_px, q=patch_px)
-
-
-def unfolded(patches: Float[Tensor, "k y x"], patch_px: int) -> Float[Tensor, "3 _ _"]:
-    """The inverse of `folded`."""
-    return rearrange(patches, "(c p q) y x -> c (y p) (x q)", p=patch_px, q=patch_px)

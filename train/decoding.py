@@ -10,7 +10,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from curation.decode import training_view, view_at
-from models.repa import folded
+from models.convolutions import fold
 
 LATENT_COLUMNS = ("latent", "latent_shape")
 DEFECT_COLUMNS = ("text_boxes", "width_px", "height_px")
@@ -94,7 +94,7 @@ def pixels_of_cells(record: Mapping[str, object], height: int, width: int, *, pa
     assert isinstance(encoded, bytes), type(encoded)
     size = height * patch_px, width * patch_px
     seen = training_view(encoded, size[0]) if height == width else view_at(encoded, *size)
-    return folded(torch.from_numpy(seen.copy()).permute(2, 0, 1).float() / 127.5 - 1, patch_px)
+    return fold(torch.from_numpy(seen.copy()).permute(2, 0, 1)[None].float() / 127.5 - 1, patch_px)[0]
 
 
 def pixels_within(record: Mapping[str, object], height: int, width: int, *, most_px: int) -> Float[Tensor, "k y x"]:

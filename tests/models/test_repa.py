@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from models.convolutions import fold
 from models.perception.perceptual import LiteConfig
-from models.repa import Projector, RepaConfig, Teacher, UnfitBlock, alignment, folded, require_block, unfolded
+from models.repa import Projector, RepaConfig, Teacher, UnfitBlock, alignment, require_block
 
 CONFIG = RepaConfig(backbone=LiteConfig(), patch_px=16, block=1, hidden=8)
 
@@ -14,16 +15,8 @@ def teacher() -> Teacher:
     return Teacher(CONFIG)
 
 
-def test_folding_is_undone_and_puts_every_pixel_at_its_cell() -> None:
-    picture = torch.rand(3, 32, 48)
-    patches = folded(picture, 16)
-    assert patches.shape == (768, 2, 3)
-    assert torch.equal(unfolded(patches, 16), picture)
-    assert torch.equal(patches[:, 1, 2].view(3, 16, 16), picture[:, 16:, 32:])
-
-
 def test_every_cell_has_features_of_its_own_picture_in_any_company(teacher: Teacher) -> None:
-    pictures = [folded(torch.rand(3, 16 * height, 16 * width) * 2 - 1, 16) for height, width in ((2, 3), (4, 4), (2, 3))]
+    pictures = [fold(torch.rand(1, 3, 16 * height, 16 * width) * 2 - 1, 16)[0] for height, width in ((2, 3), (4, 4), (2, 3))]
     together = teacher(pictures)
     assert together.shape == (6 + 16 + 6, teacher.width)
     alone = torch.cat([teacher([picture]) for picture in pictures])
@@ -33,7 +26,7 @@ def test_every_cell_has_features_of_its_own_picture_in_any_company(teacher: Teac
 
 def test_a_projector_learns_the_features_and_the_teacher_stays_as_it_is(teacher: Teacher) -> None:
     torch.manual_seed(0)
-    features = teacher([folded(torch.rand(3, 64, 64) * 2 - 1, 16)])
+    features = teacher([fold(torch.rand(1, 3, 64, 64) * 2 - 1, 16)[0]])
     tokens, projector = torch.randn(16, 6), Projector(6, 64, teacher.width)
     optimizer = torch.optim.Adam(projector.parameters(), lr=0.01)
     begun = float(alignment(projector(tokens), features).mean().detach())

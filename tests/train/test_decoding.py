@@ -6,7 +6,7 @@ import numpy as np
 import torch
 
 from curation.decode import encode_png
-from models.repa import unfolded
+from models.convolutions import unfold
 from train.decoding import decode_latent, learnt_cells, pixels_of_cells, row_reading
 
 decode_latent_and_learnt = partial(decode_latent, beside=(learnt_cells,))
@@ -29,9 +29,9 @@ def test_cells_that_a_defect_touches_are_not_learnt_and_other_text_is() -> None:
 def test_pixels_of_cells_are_those_of_the_picture_at_that_size() -> None:
     pixels = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
     wide = pixels_of_cells({"image": encode_png(pixels)}, 2, 3, patch_px=16)
-    assert torch.equal(unfolded(wide, 16), torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1)
+    assert torch.equal(unfold(wide[None], 16)[0], torch.from_numpy(pixels).permute(2, 0, 1) / 127.5 - 1)
     square = pixels_of_cells({"image": encode_png(pixels[:, :32])}, 4, 4, patch_px=8)
-    assert torch.equal(unfolded(square, 8), unfolded(wide, 16)[:, :, :32])
+    assert torch.equal(unfold(square[None], 8)[0], unfold(wide[None], 16)[0][:, :, :32])
 
 
 def test_what_is_read_beside_a_latent_stands_where_the_reading_says() -> None:

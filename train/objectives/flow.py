@@ -21,6 +21,7 @@ from curation.tasks import TASKS
 from models.attention import starts
 from models.bundle import Contents, GeneratorBundle
 from models.context import Context
+from models.convolutions import unfold
 from models.cost import Cost, transformer_cost
 from models.dit import DiT, Marks, Watched
 from models.flow import logit_normal_times, point_on_path, shift_at, velocity_target
@@ -28,7 +29,7 @@ from models.generate import Generator, load_autoencoder
 from models.glyphs import MAX_BYTES, quoted
 from models.minilm import MINILM
 from models.picture_sizes import ImageSize
-from models.repa import Projector, RepaConfig, Teacher, alignment, require_block, unfolded
+from models.repa import Projector, RepaConfig, Teacher, alignment, require_block
 from models.routing import Route, RoutingConfig, joined, kept_rows, require_blocks
 from models.samplers import SamplerConfig
 from models.sequence import CleanTokens, Condition, NoisyTokens, flat, pack_clean, pack_noisy, target_index
@@ -268,7 +269,7 @@ class Flow:
         if not self._text.sees:
             return ()
         pixels = [decoded[self._reading.read :] for decoded in sample.references]
-        return tuple(unfolded(each, math.isqrt(len(each) // 3)) for each in pixels)
+        return tuple(unfold(each[None], math.isqrt(len(each) // 3))[0] for each in pixels)
 
     def _route(self, lengths: Int[Tensor, " s"], generators: Sequence[torch.Generator]) -> Route | None:
         routing = self.config.routing
