@@ -15,7 +15,8 @@ def encoder() -> BilingualEncoder:
 
 def test_states_of_a_text_do_not_depend_on_its_neighbours(encoder: BilingualEncoder) -> None:
     together = encoder.encode([*TEXTS, "", "龘 something never met", "apple " * 50])
-    for text, states in zip([*TEXTS, ""], together, strict=False):
+    asked = [*TEXTS, ""]
+    for text, states in zip(asked, together[: len(asked)], strict=True):
         torch.testing.assert_close(encoder.encode([text])[0], states, atol=1e-5, rtol=1e-5)
 
 

@@ -18,7 +18,7 @@ def test_phases_follow_each_other_at_their_sizes_and_only_the_last_has_a_critic(
     configs = [recipe(Workspace(str(tmp_path))) for recipe in (autoencoder_f32_low, autoencoder_f32_high, autoencoder_f32)]
     starts = [objective(config).start for config in configs]
     assert starts[0] is None
-    for before, start in zip(configs, starts[1:], strict=False):
+    for before, start in zip(configs[:-1], starts[1:], strict=True):
         assert start is not None
         assert start.endswith(f"run-seedbed-fit-{before.name}-first")
     assert [objective(config).size_px for config in configs] == [256, 1024, 256]
