@@ -29,7 +29,7 @@ def default(workspace: Workspace) -> DemoConfig:
     """Food and animals are ingested and judged, food is learnt: 582 drawings, about 1,400 samples, four small models.
 
     Run:      seedbed demo
-    Hardware: two cores, about 15 minutes
+    Hardware: two cores, about 18 minutes
     Expect:   own caption first (R@1) for at least 0.5 of text-to-image and 0.3 of edits
     """
     images = TableRef(uri=workspace.uri("tables", "images.lance"))

@@ -39,7 +39,7 @@ def autoencoder(workspace: Workspace) -> FitConfig:
     """The f16 autoencoder of 64 px drawings, on the newest selection.
 
     Run:      seedbed fit autoencoder
-    Hardware: two cores, about 3 minutes
+    Hardware: two cores, about 4 minutes
     """
     return autoencoder_on(latest.selected_images(workspace))
 
@@ -48,7 +48,7 @@ def contrastive(workspace: Workspace) -> FitConfig:
     """The image-text head that scores retrieval, on the newest selection.
 
     Run:      seedbed fit contrastive
-    Hardware: two cores, about half a minute
+    Hardware: two cores, about a minute
     """
     return contrastive_on(latest.selected_images(workspace))
 
@@ -57,7 +57,7 @@ def text(workspace: Workspace) -> FitConfig:
     """The encoder of English and Chinese texts that generators read by, on the newest selection.
 
     Run:      seedbed fit text
-    Hardware: two cores, about 2 minutes
+    Hardware: two cores, about three and a half minutes
     """
     return text_on(latest.selected_images(workspace))
 
